@@ -1,0 +1,22 @@
+"""Options that every command has, as annotated types."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RewardArgument = Annotated[
+    str, typer.Argument(metavar="REWARD", help="A saved directory, a hub id, or file.py:name.", show_default=False)
+]
+DataArgument = Annotated[
+    Path, typer.Argument(metavar="DATA", help="A data file or directory; the format is recognised.", show_default=False)
+]
+Limit = Annotated[int | None, typer.Option("--limit", help="Use only the first N records.", min=1)]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")]
+Dtype = Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16, float16.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check input, say what would be done, write nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines instead of text.")]
+MaxErrors = Annotated[int, typer.Option("--max-errors", help="Rows that may fail before the exit code is 1.", min=0)]
