@@ -137,7 +137,7 @@ class Scores:
         return replace(self, **changes)
 
     def with_values(self, values: Tensor, *, std: Tensor | None = None) -> Scores:
-        """New values over the same rows; attributes, steps and critiques, which a map of values cannot carry, are dropped.
+        """New values over the same rows; what a map of values cannot carry (attributes, steps, critiques) is dropped.
 
         A row that was an abstention stays one; a row whose new value is not finite becomes ``NON_FINITE``.
         """
@@ -201,7 +201,7 @@ class Scores:
         )
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row a response: id, group, value, status, message and, where present, std, attributes, steps, critique."""
+        """One row a response: id, group, value, status, message; where present std, attributes, steps, critique."""
         import pandas as pd
 
         frame: dict[str, Any] = {

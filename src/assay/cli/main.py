@@ -12,6 +12,9 @@ app = typer.Typer(
 )
 
 
+# Each command: `from assay.cli import score` above and `app.command()(score.score)` here, in the order of the help page.
+
+
 def main() -> None:
     """Run the command line."""
     app()

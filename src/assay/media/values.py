@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class MediaError(ValueError):
-    """A medium that cannot be read. ``code`` is stable (``image_truncated``); the message names the source and the remedy."""
+    """A medium that cannot be read: ``code`` is stable (``image_truncated``), the message names source and remedy."""
 
     def __init__(self, code: str, source: str, message: str) -> None:
         super().__init__(f"{code}: {source}: {message}")

@@ -31,7 +31,7 @@ class TokenSequence:
 class Pixels:
     """One preprocessed picture: the tensors the model's own image processor gives for it alone.
 
-    ``inputs`` holds e.g. ``pixel_values`` and, where the class has them, ``image_grid_thw`` or ``pixel_attention_mask``.
+    ``inputs`` holds ``pixel_values`` and, where the class has them, ``image_grid_thw`` or ``pixel_attention_mask``.
     ``key`` is the picture's content hash joined with the fingerprint of the preprocessing.
     """
 
