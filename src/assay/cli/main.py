@@ -12,7 +12,7 @@ app = typer.Typer(
 )
 
 
-# Each command: `from assay.cli import score` above and `app.command()(score.score)` here, in the order of the help page.
+# Each command: `from assay.cli import score` above and `app.command()(score.score)` here, in the help page's order.
 
 
 def main() -> None:
