@@ -1,4 +1,4 @@
-"""Text, Image, Video and Audio: frozen values. Media are lazy: nothing is decoded until it is asked for."""
+"""Text and Image: frozen values. Media are lazy (nothing is decoded until it is asked for) and known by content."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ import hashlib
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from assay.media.audio import Audio
+from assay.media.decode import decode, read_header, treated
+from assay.media.source import PICTURES, Limits, MediaError, digest, read_source, shown
+from assay.media.video import Video
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import PIL.Image
     from torch import Tensor
 
-
-class MediaError(ValueError):
-    """A medium that cannot be read: ``code`` is stable (``image_truncated``), the message names source and remedy."""
-
-    def __init__(self, code: str, source: str, message: str) -> None:
-        super().__init__(f"{code}: {source}: {message}")
-        self.code = code
-        self.source = source
+__all__ = ["Audio", "Image", "MediaError", "Part", "Text", "Video"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +28,25 @@ class Text:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Image:
     """A picture, by path, by encoded bytes, or by a float tensor ``[3, height, width]`` in 0..1 that keeps its graph.
 
-    Two images are equal when their content is. An image made by `from_tensor` has no content hash.
+    Two images are equal when their encoded bytes are, wherever these lie; the file at ``path`` is taken not to change
+    while the value lives. An image made by `from_tensor` equals only itself and has no content hash.
+
+    Raises:
+        ValueError: not exactly one of path, data and tensor was given.
     """
 
     path: Path | None = None
     data: bytes | None = field(default=None, repr=False)
-    tensor: Tensor | None = field(default=None, repr=False, compare=False)
+    tensor: Tensor | None = field(default=None, repr=False)
+    _digest: str | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if sum(origin is not None for origin in (self.path, self.data, self.tensor)) != 1:
+            raise ValueError("an Image has exactly one origin: a path, encoded bytes, or a tensor")
 
     @staticmethod
     def from_path(path: str | Path) -> Image:
@@ -50,56 +58,105 @@ class Image:
 
     @staticmethod
     def from_pil(picture: PIL.Image.Image) -> Image:
+        """The picture as RGB, encoded losslessly; alpha, 16 bits and the like are treated as in `assay.media.decode`.
+
+        Raises:
+            MediaError: ``unsupported_pixels``.
+        """
         buffer = io.BytesIO()
-        picture.save(buffer, format="PNG")
+        treated(picture).save(buffer, format="PNG", compress_level=1)
         return Image(data=buffer.getvalue())
 
     @staticmethod
+    def from_array(array: npt.NDArray[Any]) -> Image:
+        """A picture from uint8 ``[height, width, 3]`` or ``[height, width]``.
+
+        Raises:
+            ValueError: another dtype or shape.
+        """
+        import PIL.Image
+
+        if array.dtype != "uint8" or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3):
+            raise ValueError(f"need uint8 [height, width, 3] or [height, width], got {array.dtype} {array.shape}")
+        return Image.from_pil(PIL.Image.fromarray(array))
+
+    @staticmethod
     def from_tensor(tensor: Tensor) -> Image:
+        """A picture ``[3, height, width]`` of floats in 0..1; the graph is kept, so that a score may have a gradient.
+
+        Raises:
+            ValueError: another shape or an integer dtype.
+        """
+        if tensor.ndim != 3 or tensor.shape[0] != 3 or not tensor.is_floating_point():
+            raise ValueError(f"need a float tensor [3, height, width], got {tensor.dtype} {list(tensor.shape)}")
         return Image(tensor=tensor)
 
-    def read(self) -> bytes:
-        """The encoded bytes."""
-        if self.data is not None:
-            return self.data
-        assert self.path is not None
-        return self.path.read_bytes()
+    def read(self, limits: Limits = PICTURES) -> bytes:
+        """The encoded bytes.
+
+        Raises:
+            MediaError: ``missing_file``, ``empty_file``, ``file_too_large`` and the like; ``not_encoded`` of a tensor.
+        """
+        self._refuse_tensor()
+        return read_source(self.path, self.data, limits)
 
     @property
     def content_hash(self) -> str:
-        """sha256 of the encoded bytes, in hexadecimal."""
-        return hashlib.sha256(self.read()).hexdigest()
+        """sha256 of the encoded bytes, in hexadecimal, computed once. Raises as `read`."""
+        if self._digest is None:
+            self._refuse_tensor()
+            object.__setattr__(self, "_digest", digest(self.path, self.data, PICTURES))
+        assert self._digest is not None
+        return self._digest
 
-    def pil(self) -> PIL.Image.Image:
-        """The decoded picture, RGB, upright."""
+    def pil(self, limits: Limits = PICTURES) -> PIL.Image.Image:
+        """The decoded picture, RGB, upright (`assay.media.decode` lists every treatment).
+
+        Raises:
+            MediaError: it cannot be read or decoded, or exceeds ``limits``.
+        """
+        if self.tensor is None:
+            return decode(self.path, self.data, limits)
         import PIL.Image
 
-        return PIL.Image.open(io.BytesIO(self.read())).convert("RGB")
+        pixels = self.tensor.detach().float().clamp(0, 1).mul(255).round().byte().permute(1, 2, 0)
+        return PIL.Image.fromarray(pixels.cpu().numpy())
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height) in pixels, from the header."""
-        import PIL.Image
+        """(width, height) in pixels of the upright picture, from the header alone. Raises as `pil`."""
+        if self.tensor is not None:
+            return self.tensor.shape[2], self.tensor.shape[1]
+        return read_header(self.path, self.data).size
 
-        return PIL.Image.open(io.BytesIO(self.read())).size
+    def __repr__(self) -> str:
+        return shown("Image", self.path, self.data) if self.tensor is None else f"Image({list(self.tensor.shape)})"
 
+    def fingerprint(self) -> str:
+        """The content hash: what a score that depends on this picture depends on."""
+        return self.content_hash
 
-@dataclass(frozen=True, slots=True)
-class Video:
-    """A video, by path, by encoded bytes, or by frames; ``fps`` in frames a second."""
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Image):
+            return NotImplemented
+        return self is other or self._key() == other._key()
 
-    path: Path | None = None
-    data: bytes | None = field(default=None, repr=False)
-    frames: tuple[Image, ...] = ()
-    fps: float | None = None
+    def __hash__(self) -> int:
+        return hash(self._key())
 
+    def _key(self) -> object:
+        if self.tensor is not None:
+            return id(self.tensor)
+        try:
+            return self.content_hash
+        except MediaError:
+            return self.path if self.data is None else hashlib.sha256(self.data).hexdigest()
 
-@dataclass(frozen=True, slots=True)
-class Audio:
-    """A sound, by path or by encoded bytes."""
-
-    path: Path | None = None
-    data: bytes | None = field(default=None, repr=False)
+    def _refuse_tensor(self) -> None:
+        if self.tensor is not None:
+            raise MediaError(
+                "not_encoded", "a picture made from a tensor", "it has no bytes and no hash, and is never cached"
+            )
 
 
 Part: TypeAlias = Text | Image | Video | Audio

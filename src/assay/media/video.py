@@ -1,0 +1,266 @@
+"""Video: a file decoded frame by frame, or a tuple of pictures."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import PIL.Image
+
+from assay.media.decode import DECODED, formats, treated
+from assay.media.source import VIDEOS, Limits, MediaError, digest, is_cut, name_of, open_source, shown
+from assay.media.streams import container_of, opened
+
+if TYPE_CHECKING:
+    from assay.media.values import Image
+
+_TURNS = {
+    90: PIL.Image.Transpose.ROTATE_90,
+    180: PIL.Image.Transpose.ROTATE_180,
+    270: PIL.Image.Transpose.ROTATE_270,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What one pass over the packets, without decoding, says of a video. ``times`` is empty where frames carry none."""
+
+    count: int
+    fps: float
+    duration: float
+    size: tuple[int, int]
+    times: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Video:
+    """A video, by path, by encoded bytes, or by ``frames`` (pictures, then with ``fps``, frames a second).
+
+    ``frames`` is empty for a file: `window` reads either kind. MP4, MOV, Matroska, WebM, AVI, FLV, MPEG and Ogg need
+    the extra ``assay[video]``; GIF, animated WebP and PNG do not. Frames are RGB, upright (rotation written in the file
+    is applied), in order of presentation.
+
+    Raises:
+        ValueError: not exactly one of path, data and frames was given.
+    """
+
+    path: Path | None = None
+    data: bytes | None = field(default=None, repr=False)
+    frames: tuple[Image, ...] = ()
+    fps: float | None = None
+    _digest: str | None = field(default=None, init=False, repr=False)
+    _facts: _Facts | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if (self.path is not None) + (self.data is not None) + bool(self.frames) != 1:
+            raise ValueError("a Video has exactly one origin: a path, encoded bytes, or one frame or more")
+
+    @staticmethod
+    def from_path(path: str | Path) -> Video:
+        return Video(path=Path(path))
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Video:
+        return Video(data=data)
+
+    @staticmethod
+    def from_frames(frames: Sequence[Image], fps: float) -> Video:
+        return Video(frames=tuple(frames), fps=fps)
+
+    @property
+    def content_hash(self) -> str:
+        """sha256 of the encoded bytes, or of the frames' hashes and fps, in hexadecimal, computed once."""
+        if self._digest is None:
+            if self.frames:
+                text = "\n".join([f"fps {self.fps}", *(frame.content_hash for frame in self.frames)])
+                found = hashlib.sha256(text.encode()).hexdigest()
+            else:
+                found = digest(self.path, self.data, VIDEOS)
+            object.__setattr__(self, "_digest", found)
+        assert self._digest is not None
+        return self._digest
+
+    def __len__(self) -> int:
+        """The number of frames, counted without decoding any. Raises as `window`."""
+        return self._read_facts(VIDEOS).count
+
+    @property
+    def rate(self) -> float:
+        """Frames a second: ``fps`` where given, else the average that the file states. Raises as `window`."""
+        return self.fps if self.fps is not None else self._read_facts(VIDEOS).fps
+
+    @property
+    def duration(self) -> float:
+        """Seconds. Raises as `window`."""
+        return self._read_facts(VIDEOS).duration
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of a stored frame, before any rotation, from the header. Raises as `window`."""
+        return self._read_facts(VIDEOS).size
+
+    def window(
+        self, start: int = 0, stop: int | None = None, step: int = 1, limits: Limits = VIDEOS
+    ) -> Iterator[PIL.Image.Image]:
+        """Frames ``start``, ``start + step``, ... before ``stop`` (None: to the end), decoded one at a time.
+
+        A window that starts late seeks to the key frame before it. Only the frame yielded last is held.
+
+        Raises:
+            MediaError: the file cannot be read, exceeds ``limits``, or decodes to fewer frames than it says.
+            ValueError: ``start`` is negative or ``step`` not positive.
+        """
+        if start < 0 or step < 1:
+            raise ValueError(f"need start >= 0 and step >= 1, got {start} and {step}")
+        facts = self._read_facts(limits)
+        wanted = range(start, facts.count if stop is None else min(stop, facts.count), step)
+        if not wanted:
+            return
+        if self.frames:
+            for number in wanted:
+                yield self.frames[number].pil(limits)
+            return
+        source = name_of(self.path, self.data)
+        given = 0
+        with open_source(self.path, self.data, limits) as file:
+            read = _still_frames if _is_still(file) else _stream_frames
+            for number, picture in read(file, source, wanted, facts):
+                DECODED.add()
+                given += 1
+                yield picture
+                if number >= wanted[-1]:
+                    break
+        if given < len(wanted):
+            raise MediaError("missing_frames", source, f"{given} of {len(wanted)} frames of the window were there")
+
+    def __repr__(self) -> str:
+        if self.frames:
+            return f"Video({len(self.frames)} frames, fps={self.fps})"
+        return shown("Video", self.path, self.data)
+
+    def fingerprint(self) -> str:
+        """The content hash: what a score that depends on this video depends on."""
+        return self.content_hash
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Video):
+            return NotImplemented
+        return self is other or self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> object:
+        try:
+            return self.content_hash, self.fps
+        except MediaError:
+            return self.path, self.data, self.frames, self.fps
+
+    def _read_facts(self, limits: Limits) -> _Facts:
+        if self._facts is None:
+            if self.frames:
+                rate = self.fps or 0.0
+                facts = _Facts(len(self.frames), rate, len(self.frames) / rate if rate else 0.0, self.frames[0].size)
+            else:
+                source = name_of(self.path, self.data)
+                with open_source(self.path, self.data, limits) as file:
+                    facts = (_still_facts if _is_still(file) else _stream_facts)(file, source, limits)
+            object.__setattr__(self, "_facts", facts)
+        assert self._facts is not None
+        _check(self._facts, name_of(self.path, self.data), limits)
+        return self._facts
+
+
+def _check(facts: _Facts, source: str, limits: Limits) -> None:
+    width, height = facts.size
+    if width * height > limits.max_pixels or max(width, height) > limits.max_side:
+        raise MediaError(
+            "too_many_pixels", source, f"frames of {width} x {height}, over the limit of {limits.max_pixels:,} pixels"
+        )
+    if facts.count > limits.max_frames:
+        raise MediaError("too_many_frames", source, f"more than the limit of {limits.max_frames:,} frames")
+
+
+def _is_still(file: BinaryIO) -> bool:
+    """Whether Pillow reads it: GIF, WebP, PNG."""
+    start = file.read(16)
+    file.seek(0)
+    return start.startswith((b"GIF8", b"\x89PNG")) or start[8:12] == b"WEBP"
+
+
+def _still_facts(file: BinaryIO, source: str, limits: Limits) -> _Facts:
+    try:
+        with PIL.Image.open(file, formats=formats()) as picture:
+            _check(_Facts(1, 0.0, 0.0, picture.size), source, limits)
+            count = int(getattr(picture, "n_frames", 1))
+            _check(_Facts(count, 0.0, 0.0, picture.size), source, limits)
+            seconds = 0.0
+            for number in range(count):
+                picture.seek(number)
+                seconds += float(picture.info.get("duration", 0)) / 1000
+            return _Facts(count, count / seconds if seconds else 0.0, seconds, picture.size)
+    except MediaError:
+        raise
+    except Exception as error:  # noqa: BLE001 - Pillow's parsers raise any kind on damaged bytes
+        raise _damaged(file, error, source) from None
+
+
+def _still_frames(file: BinaryIO, source: str, wanted: range, facts: _Facts) -> Iterator[tuple[int, PIL.Image.Image]]:
+    del facts
+    with PIL.Image.open(file, formats=formats()) as picture:
+        for number in wanted:
+            try:
+                picture.seek(number)
+                picture.load()
+            except Exception as error:  # noqa: BLE001 - as above
+                raise _damaged(file, error, source) from None
+            yield number, treated(picture, source)
+
+
+def _damaged(file: BinaryIO, error: Exception, source: str) -> MediaError:
+    cut = is_cut(file) if not file.closed else "truncated" in str(error)
+    if cut:
+        return MediaError("video_truncated", source, "the file ends before its content does; fetch it again")
+    return MediaError("video_corrupt", source, f"damaged ({type(error).__name__}); fetch it again")
+
+
+def _stream_facts(file: BinaryIO, source: str, limits: Limits) -> _Facts:
+    if container_of(file.read(256)) in ("wav", "flac", "mp3", "aac", "aiff"):
+        raise MediaError("not_a_video", source, "the file is sound; use Audio")
+    with opened(file, source, "video") as (container, stream):
+        size = (int(stream.codec_context.width), int(stream.codec_context.height))
+        _check(_Facts(1, 0.0, 0.0, size), source, limits)
+        times: list[int | None] = []
+        for packet in container.demux(stream):
+            if packet.size and not packet.is_discard:
+                times.append(packet.pts)
+            if len(times) > limits.max_frames:
+                break
+        known = sorted(time for time in times if time is not None)
+        fps = float(stream.average_rate or stream.guessed_rate or 0.0)
+        duration = len(times) / fps if fps else 0.0
+        distinct = len(known) == len(times) == len(set(known))
+        return _Facts(len(times), fps, duration, size, tuple(known) if distinct else ())
+
+
+def _stream_frames(file: BinaryIO, source: str, wanted: range, facts: _Facts) -> Iterator[tuple[int, PIL.Image.Image]]:
+    with opened(file, source, "video") as (container, stream):
+        first = 0
+        if facts.times and wanted.start:
+            container.seek(facts.times[wanted.start], stream=stream, backward=True, any_frame=False)
+        for order, frame in enumerate(container.decode(stream)):
+            if order == 0 and wanted.start:
+                first = bisect_left(facts.times, frame.pts) if facts.times and frame.pts is not None else 0
+            number = first + order
+            if number in wanted:
+                yield number, _picture(frame)
+
+
+def _picture(frame: Any) -> PIL.Image.Image:
+    picture: PIL.Image.Image = frame.to_image()
+    turn = _TURNS.get(int(frame.rotation) % 360)
+    return picture if turn is None else picture.transpose(turn)
