@@ -16,13 +16,14 @@ class Shape:
     """The size of a language model, for estimates.
 
     ``weights``: parameters every token is multiplied with (all but embeddings); ``layers``; ``width``: query heads
-    times head size; ``key_width``: key heads times head size.
+    times head size; ``key_width``: key heads times head size; ``device``: the kind of device it is on.
     """
 
     weights: int
     layers: int
     width: int
     key_width: int
+    device: str = "cpu"
 
 
 def shape_of(text: nn.Module) -> Shape:
@@ -39,7 +40,8 @@ def shape_of(text: nn.Module) -> Shape:
     head = int(getattr(config, "head_dim", 0) or hidden // heads)
     keys = int(getattr(config, "num_key_value_heads", 0) or heads)
     layers = int(getattr(config, "num_hidden_layers", 0) or 1)
-    return Shape(weights=weights, layers=layers, width=heads * head, key_width=keys * head)
+    device = next((weight.device.type for weight in text.parameters()), "cpu")
+    return Shape(weights=weights, layers=layers, width=heads * head, key_width=keys * head, device=device)
 
 
 def why_not(model: nn.Module, base: Any, text: nn.Module) -> str:

@@ -3,15 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from assay.models.base import Batch, Pixels, TokenSequence
-from assay.models.families import Family, base_of, model_inputs, tower_parts
+from assay.models.check import SharingDisabledWarning, Verdict, is_prepared, prepare_model, sharing_report, verdict
+from assay.models.families import Family, base_of, model_inputs, positions, tower_parts
 from assay.models.features import FeatureStore, ImageFeatures
-from assay.models.layout import TOKEN_BUDGET, Layout, flat, padded
+from assay.models.layout import (
+    TOKEN_BUDGET,
+    Call,
+    Layout,
+    Plan,
+    Tree,
+    cheapest,
+    flat,
+    padded,
+    picture_spans,
+    shared,
+)
+from assay.models.segments import Segment, segment, stacked
+
+__all__ = [
+    "TOKEN_BUDGET",
+    "FeatureStore",
+    "Layout",
+    "Plan",
+    "SharingDisabledWarning",
+    "Verdict",
+    "cheapest",
+    "encode",
+    "is_prepared",
+    "padded",
+    "prepare_model",
+    "shared",
+    "sharing_report",
+]
 
 
 def encode(
@@ -25,74 +55,176 @@ def encode(
 ) -> list[Tensor]:
     """For each sequence, in order over groups, the last hidden states ``[reads, hidden]`` at its ``reads`` positions.
 
+    Equal to scoring each sequence alone (fp32: 1e-5), whatever the layout, in values and in gradients. Each distinct
+    picture runs through the vision tower once a call, or not at all if ``features`` still holds it. ``layout`` None
+    chooses by estimated cost, after the self-check of `verdict`; `padded` and `shared` are used as given, unchecked.
+    ``token_budget`` bounds the tokens of one forward; a single longer sequence still gets one.
+
+    Reference: shared-prefix computation for preference data, arXiv 2410.20305 (2024); here the whole group is one row.
+
     Raises:
-        ValueError: a sequence is empty, reads outside itself, or its placeholders and pictures do not match.
+        ValueError: a sequence is empty, reads outside itself, or its placeholders and pictures do not match; a given
+            ``layout`` shares where the model cannot.
+        TypeError: the model gives no last hidden state.
     """
     sequences = flat(batch)
+    if not sequences:
+        return []
     _check(family, batch, sequences)
-    plan = (layout or padded)(family, batch, token_budget)
-    base = base_of(model)
-    images = _features(base, family, batch, sequences, features or FeatureStore())
-    states: list[Tensor | None] = [None] * len(sequences)
-    for call in plan.calls:
-        rows = [(tree.members[0], sequences[tree.members[0]]) for tree in call.trees]
-        hidden = _run_padded(model, base, family, batch.pixels, [sequence for _, sequence in rows], images)
-        for row, (index, sequence) in enumerate(rows):
-            states[index] = hidden[row, sequence.reads.to(hidden.device)]
-    return cast("list[Tensor]", states)
+    work = _Work(model, base_of(model), family, _features(base_of(model), family, batch, features or FeatureStore()))
+    plan = (layout or cheapest)(family, batch, token_budget)
+    if layout is None and any(call.packed for call in plan.calls):
+        found = verdict(model, batch, plan, work.run)
+        if not found.shares:
+            plan = replace(padded(family, batch, token_budget), reason=found.reason)
+    elif any(call.packed for call in plan.calls):
+        prepare_model(model)
+    return work.run(batch, plan)
 
 
-def _run_padded(
-    model: nn.Module,
-    base: Any,
-    family: Family,
-    pixels: Mapping[str, Pixels],
-    rows: Sequence[TokenSequence],
-    images: Mapping[str, ImageFeatures],
-) -> Tensor:
-    device = _device(base)
-    longest = max(row.ids.numel() for row in rows)
-    ids = torch.zeros(len(rows), longest, dtype=torch.long)
-    mask = torch.zeros(len(rows), longest, dtype=torch.long)
-    types = torch.full((len(rows), longest), family.padding_type, dtype=torch.long)
-    typed = False
-    for i, row in enumerate(rows):
-        ids[i, : row.ids.numel()] = row.ids
-        mask[i, : row.ids.numel()] = 1
-        own = family.types(row)
-        if own is not None:
-            types[i, : row.ids.numel()] = own
-            typed = True
-    inputs: dict[str, Any] = {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
-    if typed and family.types_name is not None:
-        inputs[family.types_name] = types.to(device)
-    keys = [key for row in rows for key in row.images]
-    inputs |= model_inputs(family, [images[key] for key in keys], [pixels[key] for key in keys], device)
-    return _hidden(model, inputs)
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What every forward of one encode call needs."""
+
+    model: nn.Module
+    base: Any
+    family: Family
+    images: Mapping[str, ImageFeatures]
+
+    def run(self, batch: Batch, plan: Plan) -> list[Tensor]:
+        sequences = flat(batch)
+        states: dict[int, Tensor] = {}
+        for call in plan.calls:
+            states |= (self._packed if call.packed else self._padded)(call, sequences, batch.pixels)
+        return [states[index] for index in range(len(sequences))]
+
+    def _padded(
+        self, call: Call, sequences: Sequence[TokenSequence], pixels: Mapping[str, Pixels]
+    ) -> dict[int, Tensor]:
+        members = [tree.members[0] for tree in call.trees]
+        rows = [sequences[member] for member in members]
+        lengths = torch.tensor([row.ids.numel() for row in rows])
+        inputs = {
+            "input_ids": _rows([row.ids for row in rows], 0),
+            "attention_mask": (torch.arange(int(lengths.max()))[None] < lengths[:, None]).long(),
+        }
+        types = [self.family.types(row) for row in rows]
+        if self.family.types_name is not None and any(each is not None for each in types):
+            filled = [
+                torch.zeros_like(row.ids) if each is None else each for row, each in zip(rows, types, strict=True)
+            ]
+            inputs[self.family.types_name] = _rows(filled, self.family.padding_type)
+        hidden = self._hidden(inputs, [key for row in rows for key in row.images], pixels, {})
+        return {member: hidden[row, sequences[member].reads.to(hidden.device)] for row, member in enumerate(members)}
+
+    def _packed(
+        self, call: Call, sequences: Sequence[TokenSequence], pixels: Mapping[str, Pixels]
+    ) -> dict[int, Tensor]:
+        parts: list[_Part] = []
+        segments: list[Segment] = []
+        reads: dict[int, Tensor] = {}
+        start = 0
+        for tree in call.trees:
+            held = [(member, sequences[member]) for member in tree.members]
+            parts += _parts(self.family, self.base, tree, [sequence for _, sequence in held], pixels)
+            segments.append(_segment(self.family, tree, [sequence for _, sequence in held]))
+            own = start + tree.prefix
+            for (member, sequence), length in zip(held, tree.branches, strict=True):
+                reads[member] = torch.where(
+                    sequence.reads < tree.prefix, sequence.reads + start, sequence.reads - tree.prefix + own
+                )
+                own += length
+            start = own
+        device = _device(self.base)
+        inputs: dict[str, Tensor] = {"input_ids": torch.cat([part.ids for part in parts])[None]}
+        types = [part.types for part in parts if part.types is not None]
+        if self.family.types_name is not None and types:
+            inputs[self.family.types_name] = torch.cat(types)[None]
+        index = torch.cat([part.positions for part in parts], 1)
+        extra: dict[str, Any] = {
+            "position_ids": (index if self.family.axes == 1 else index[:, None]).to(device),
+            "attention_mask": torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device),
+            "seg_layout": stacked(segments, self.family.window_last),
+        }
+        keys = [key for part in parts for key in part.images]
+        hidden = self._hidden(inputs, keys, pixels, extra)[0]
+        return {member: hidden[where.to(hidden.device)] for member, where in reads.items()}
+
+    def _hidden(
+        self,
+        inputs: Mapping[str, Tensor],
+        keys: Sequence[str],
+        pixels: Mapping[str, Pixels],
+        extra: Mapping[str, Any],
+    ) -> Tensor:
+        device = _device(self.base)
+        placed: dict[str, Any] = {name: tensor.to(device) for name, tensor in inputs.items()}
+        placed |= model_inputs(self.family, [self.images[key] for key in keys], [pixels[key] for key in keys], device)
+        output = self.model(**placed, **extra, use_cache=False)
+        hidden = getattr(output, "last_hidden_state", None)
+        if hidden is None:
+            raise TypeError(
+                f"{type(self.base).__name__} gives no last_hidden_state: pass the base model "
+                "(AutoModel, or the .model of a class with a language-model head)"
+            )
+        return hidden
 
 
-def _hidden(model: nn.Module, inputs: Mapping[str, Any]) -> Tensor:
-    output = model(**inputs, use_cache=False)
-    hidden = getattr(output, "last_hidden_state", None)
-    if hidden is None:
-        raise TypeError(
-            f"{type(model).__name__} gives no last_hidden_state: pass the base model "
-            "(AutoModel, or the .model of a class with a language-model head)"
-        )
-    return hidden
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A prefix or a branch in a packed row."""
+
+    ids: Tensor
+    types: Tensor | None
+    positions: Tensor
+    images: tuple[str, ...]
 
 
-def _features(
-    base: Any, family: Family, batch: Batch, sequences: Sequence[TokenSequence], store: FeatureStore
-) -> dict[str, ImageFeatures]:
-    keys = dict.fromkeys(key for sequence in sequences for key in sequence.images)
-    if not keys:
-        return {}
+def _parts(
+    family: Family, base: Any, tree: Tree, members: Sequence[TokenSequence], pixels: Mapping[str, Pixels]
+) -> list[_Part]:
+    first = members[-1]
+    inside = sum(1 for _, end in picture_spans(family, first, pixels) if end <= tree.prefix)
+    whole = positions(family, base, first, [pixels[key] for key in first.images])
+    types = family.types(first)
+    parts: list[_Part] = []
+    if tree.prefix:
+        cut = slice(0, tree.prefix)
+        parts.append(_Part(first.ids[cut], None if types is None else types[cut], whole[:, cut], first.images[:inside]))
+    following = int(whole[:, : tree.prefix].max()) + 1 if tree.prefix else family.first_position
+    for member, length in zip(members, tree.branches, strict=True):
+        if not length:
+            continue
+        own = family.types(member)
+        if len(member.images) > inside:
+            index = positions(family, base, member, [pixels[key] for key in member.images])[:, tree.prefix :]
+        else:
+            index = (torch.arange(length) + following).expand(family.axes, length)
+        own_types = None if own is None else own[tree.prefix :]
+        parts.append(_Part(member.ids[tree.prefix :], own_types, index, member.images[inside:]))
+    return parts
+
+
+def _segment(family: Family, tree: Tree, members: Sequence[TokenSequence]) -> Segment:
+    paths: list[Tensor | None] = []
+    for member in members:
+        types = family.types(member)
+        paths.append(family.blocks(types) if family.blocks is not None and types is not None else None)
+    longest = paths[-1]
+    return segment(tree.prefix, tree.branches, None if longest is None else longest[: tree.prefix], paths)
+
+
+def _rows(rows: Sequence[Tensor], padding: int) -> Tensor:
+    return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=padding)
+
+
+def _features(base: Any, family: Family, batch: Batch, store: FeatureStore) -> dict[str, ImageFeatures]:
+    keys = dict.fromkeys(key for sequence in flat(batch) for key in sequence.images)
     tower = family.tower
-    assert tower is not None
-    found = store.get(
-        lambda pictures: tower(base, pictures), tower_parts(family, base), [batch.pixels[key] for key in keys]
-    )
+    if not keys or tower is None:
+        return {}
+    pictures = [batch.pixels[key] for key in keys]
+    found = store.get(lambda chunk: tower(base, chunk), tower_parts(family, base), pictures)
     for key, features in found.items():
         if features.hidden.shape[0] != batch.pixels[key].tokens:
             raise ValueError(
@@ -106,25 +238,27 @@ def _check(family: Family, batch: Batch, sequences: Sequence[TokenSequence]) -> 
     for index, sequence in enumerate(sequences):
         length = sequence.ids.numel()
         if length == 0:
-            raise ValueError(
-                f"sequence {index} has no tokens: a template gives at least one, even for an empty response"
-            )
+            raise ValueError(f"sequence {index} has no tokens: a template gives some even for an empty response")
         if sequence.reads.numel() and not 0 <= int(sequence.reads.min()) <= int(sequence.reads.max()) < length:
             raise ValueError(f"sequence {index} has {length} tokens but reads at {sequence.reads.tolist()}")
-        if sequence.images and family.tower is None:
+        _check_pictures(family, batch, index, sequence)
+
+
+def _check_pictures(family: Family, batch: Batch, index: int, sequence: TokenSequence) -> None:
+    if family.placeholder is None:
+        if sequence.images:
             raise ValueError(f"sequence {index} has pictures, which {family.name} does not take")
-        if family.placeholder is None:
-            continue
-        missing = [key for key in sequence.images if key not in batch.pixels]
-        if missing:
-            raise ValueError(f"sequence {index} names picture {missing[0]}, which is not in the batch's pixels")
-        expected = sum(batch.pixels[key].tokens for key in sequence.images)
-        found = int((sequence.ids == family.placeholder).sum())
-        if found != expected:
-            raise ValueError(
-                f"sequence {index} has {found} image placeholders for {len(sequence.images)} pictures of {expected} "
-                "tokens: truncation must not cut through a picture"
-            )
+        return
+    missing = [key for key in sequence.images if key not in batch.pixels]
+    if missing:
+        raise ValueError(f"sequence {index} names picture {missing[0]}, which is not among the batch's pixels")
+    expected = sum(batch.pixels[key].tokens for key in sequence.images)
+    found = int((sequence.ids == family.placeholder).sum())
+    if found != expected:
+        raise ValueError(
+            f"sequence {index} has {found} image placeholders, but its {len(sequence.images)} pictures have {expected} "
+            "tokens: truncation must not cut through a picture, and a text must not hold the placeholder token"
+        )
 
 
 def _device(base: Any) -> torch.device:
