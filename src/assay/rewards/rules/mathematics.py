@@ -98,7 +98,7 @@ def _reference(answer: str, limit: int) -> list[Any]:
 def _expressions(text: str, limit: int) -> list[Any]:
     import math_verify
 
-    for written in (text, "" if _is_prose(text) else f"${text}$"):
+    for written in (text,) if _is_prose(text) else (f"${text}$", text):
         found = cast(
             "list[Any]",
             math_verify.parse(written, fallback_mode="no_fallback", parsing_timeout=limit, raise_on_error=True),
