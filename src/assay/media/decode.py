@@ -7,7 +7,7 @@ Every file gets one treatment, and the same one everywhere:
 | JPEG, PNG, GIF, WebP, BMP, TIFF, PPM, AVIF, MPO | recognised by content; the name's extension is not looked at |
 | any other content | error ``not_an_image`` |
 | over `Limits` in pixels, side or bytes | error ``too_many_pixels`` or ``file_too_large``; nothing is decoded |
-| cut off before its end | error ``image_truncated``, even where Pillow is told to load truncated files |
+| cut off before its end | error ``image_truncated``, even where Pillow was told to load it (PPM aside) |
 | damaged otherwise | error ``image_corrupt`` |
 | EXIF (or TIFF) orientation | applied: pixels and ``size`` are upright; a damaged EXIF block counts as upright |
 | animation, several pages | the first |
@@ -33,6 +33,7 @@ from typing import BinaryIO
 
 import PIL.Image
 import PIL.ImageFile
+import PIL.TiffImagePlugin
 
 from assay.media.source import PICTURES, Limits, MediaError, is_cut, name_of, open_source, read_source
 
@@ -113,7 +114,7 @@ def decode(path: Path | None, data: bytes | None, limits: Limits = PICTURES) -> 
     source = name_of(path, data)
     content = read_source(path, data, limits)
     with _opened(io.BytesIO(content), source, limits) as (picture, header):
-        cut = is_cut(io.BytesIO(content))
+        cut = is_cut(io.BytesIO(content)) or _strips_end(picture) > len(content)
         if cut and PIL.ImageFile.LOAD_TRUNCATED_IMAGES:
             raise MediaError("image_truncated", source, "the file ends before the picture does; fetch it again")
         try:
@@ -147,11 +148,27 @@ def _opened(file: BinaryIO, source: str, limits: Limits) -> Generator[tuple[PIL.
         raise _unopened(error, file, start, source) from None
     with picture:
         orientation = _orientation(picture)
-        width, height = picture.size
+        width, height = _stored_size(picture)
         size = (height, width) if orientation >= 5 else (width, height)
         header = Header(picture.format or "", picture.mode, size, orientation)
         _check_pixels(size, source, limits)
         yield picture, header
+
+
+def _stored_size(picture: PIL.Image.Image) -> tuple[int, int]:
+    """(width, height) before turning upright; of a TIFF from its tags, as Pillow turns those by itself."""
+    if isinstance(picture, PIL.TiffImagePlugin.TiffImageFile):
+        return int(picture.tag_v2[256]), int(picture.tag_v2[257])
+    return picture.size
+
+
+def _strips_end(picture: PIL.Image.Image) -> int:
+    """Where the pixels of a TIFF end, by its table of strips or tiles; 0 for other formats."""
+    if not isinstance(picture, PIL.TiffImagePlugin.TiffImageFile):
+        return 0
+    tags = picture.tag_v2
+    starts, counts = (tags.get(273), tags.get(279)) if 273 in tags else (tags.get(324), tags.get(325))
+    return max((int(start) + int(count) for start, count in zip(starts or (), counts or (), strict=False)), default=0)
 
 
 def _check_pixels(size: tuple[int, int] | None, source: str, limits: Limits) -> None:
