@@ -1,0 +1,169 @@
+"""Supervision: an objective applied to what the records' feedback says. The loop knows no shapes; these views do."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from assay.records import Record
+from assay.training.feedback import (
+    NO_RANK,
+    Select,
+    Weigh,
+    alike,
+    everything,
+    lists_of,
+    pairs_of,
+    ratings_of,
+)
+
+Objective: TypeAlias = Callable[..., Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """The loss of each item (pair, list or rating) of a batch, and what was measured on the way.
+
+    ``metrics`` holds (sum, count) of each figure, so that batches add up. ``excluded`` are items dropped because a
+    response they need abstained; ``silent`` are records without feedback of the shape.
+    """
+
+    items: Tensor
+    metrics: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
+    excluded: int = 0
+    silent: int = 0
+
+
+Supervision: TypeAlias = Callable[[Tensor, Sequence[Record]], Losses]
+"""``(values [responses], records) -> Losses``; NaN in ``values`` marks a response that abstained."""
+
+
+def supervise(objective: Objective, *, select: Select = everything, weigh: Weigh = alike) -> Supervision:
+    """The view that an objective needs, read off the names of its arguments.
+
+    ``(chosen, rejected, ...)`` is `on_pairs`, ``(scores, ranks, mask, ...)`` is `on_lists`, ``(values, targets, ...)``
+    is `on_ratings`.
+
+    Raises:
+        TypeError: the names fit none of the three.
+    """
+    names = list(inspect.signature(objective).parameters)
+    views = {("chosen", "rejected"): on_pairs, ("scores", "ranks"): on_lists, ("values", "targets"): on_ratings}
+    view = views.get((names[0], names[1])) if len(names) > 1 else None
+    if view is None:
+        raise TypeError(
+            f"{getattr(objective, '__name__', objective)}({', '.join(names)}) is no objective that a reward can be "
+            "trained with: it begins with (chosen, rejected), (scores, ranks, mask) or (values, targets)"
+        )
+    return view(objective, select=select, weigh=weigh)
+
+
+def on_pairs(objective: Objective, *, select: Select = everything, weigh: Weigh = alike) -> Supervision:
+    """Pairs of the records through ``objective(chosen, rejected, *, margin, probability, tie, weight)``.
+
+    The objective is given those further tensors that it names. ``accuracy`` counts equal scores as half and leaves out
+    ties and even soft labels; ``tied`` is the share of exactly equal scores.
+
+    Raises (when called):
+        ValueError: the pairs hold ties or soft labels and the objective names no such tensor: it would take either
+            side for the certain winner.
+    """
+    named = _names(objective)
+
+    def losses(values: Tensor, records: Sequence[Record]) -> Losses:
+        pairs = pairs_of(records, select=select, weigh=weigh)
+        _refuse_unused(objective, named, tie=pairs.tie, probability=pairs.probability < 1.0)
+        chosen, rejected = values[pairs.better.to(values.device)], values[pairs.worse.to(values.device)]
+        judged = ~(chosen.detach().isnan() | rejected.detach().isnan())
+        chosen, rejected = chosen[judged], rejected[judged]
+        columns = {n: getattr(pairs, n).to(values.device)[judged] for n in ("margin", "probability", "tie", "weight")}
+        items = objective(chosen, rejected, **{name: column for name, column in columns.items() if name in named})
+        gap = (chosen - rejected).detach() * torch.where(columns["probability"] < 0.5, -1.0, 1.0)
+        decided = ~columns["tie"] & (columns["probability"] != 0.5)
+        return Losses(
+            items=items,
+            metrics={"accuracy": _right(gap[decided]), "tied": (float((gap == 0).sum()), float(gap.numel()))},
+            excluded=int((~judged).sum()),
+            silent=pairs.silent,
+        )
+
+    return losses
+
+
+def on_lists(objective: Objective, *, select: Select = everything, weigh: Weigh = alike) -> Supervision:
+    """Lists of the records through ``objective(scores, ranks, mask, *, weight)``.
+
+    Abstained responses are masked; a list left with fewer than two ranks is excluded. ``accuracy`` is over all pairs of
+    different rank, equal scores half; ``first`` is the share of lists whose highest score is one of the best (a shared
+    highest score counts in part).
+    """
+    named = _names(objective)
+
+    def losses(values: Tensor, records: Sequence[Record]) -> Losses:
+        lists = lists_of(records, select=select, weigh=weigh)
+        device = values.device
+        scores, ranks, mask = values[lists.index.to(device)], lists.ranks.to(device), lists.mask.to(device)
+        mask = mask & ~scores.detach().isnan()
+        ranks = torch.where(mask, ranks, NO_RANK)
+        best = ranks.amin(dim=1, keepdim=True)
+        useful = (mask & (ranks > best)).any(dim=1)
+        scores, ranks, mask, best = scores[useful], ranks[useful], mask[useful], best[useful]
+        extra = {"weight": lists.weight.to(device)[useful]} if "weight" in named else {}
+        above = mask[:, :, None] & mask[:, None, :] & (ranks[:, :, None] < ranks[:, None, :])
+        detached = scores.detach()
+        gap = (detached[:, :, None] - detached[:, None, :])[above]
+        top = mask & (detached == detached.where(mask, -torch.inf).amax(dim=1, keepdim=True))
+        first = (top & (ranks == best)).sum(dim=1) / top.sum(dim=1)
+        return Losses(
+            items=objective(scores, ranks, mask, **extra),
+            metrics={"accuracy": _right(gap), "first": (float(first.sum()), float(first.numel()))},
+            excluded=int((~useful).sum()),
+            silent=lists.silent,
+        )
+
+    return losses
+
+
+def on_ratings(objective: Objective, *, select: Select = everything, weigh: Weigh = alike) -> Supervision:
+    """Ratings of the records through ``objective(values, targets, *, weight)``; measures ``absolute_error``."""
+    named = _names(objective)
+
+    def losses(values: Tensor, records: Sequence[Record]) -> Losses:
+        ratings = ratings_of(records, select=select, weigh=weigh)
+        rated = values[ratings.index.to(values.device)]
+        judged = ~rated.detach().isnan()
+        rated, targets = rated[judged], ratings.targets.to(values)[judged]
+        extra = {"weight": ratings.weight.to(values)[judged]} if "weight" in named else {}
+        return Losses(
+            items=objective(rated, targets, **extra),
+            metrics={"absolute_error": (float((rated.detach() - targets).abs().sum()), float(rated.numel()))},
+            excluded=int((~judged).sum()),
+            silent=ratings.silent,
+        )
+
+    return losses
+
+
+def _names(objective: Objective) -> frozenset[str]:
+    """The keyword tensors an objective names. Arguments already bound (``functools.partial``) are not overwritten."""
+    bound: Mapping[str, Any] = getattr(objective, "keywords", {})
+    return frozenset(inspect.signature(objective).parameters) - frozenset(bound)
+
+
+def _refuse_unused(objective: Objective, named: frozenset[str], **marked: Tensor) -> None:
+    for name, rows in marked.items():
+        if name not in named and bool(rows.any()):
+            raise ValueError(
+                f"{int(rows.sum())} of {rows.numel()} pairs carry a {name}, which {objective!r} does not take: use "
+                "pairwise.bradley_terry, or select only certain preferences"
+            )
+
+
+def _right(gap: Tensor) -> tuple[float, float]:
+    """(right answers, pairs): a positive gap is right, a zero gap half."""
+    return float((gap > 0).sum()) + 0.5 * float((gap == 0).sum()), float(gap.numel())
