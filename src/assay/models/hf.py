@@ -1,0 +1,211 @@
+"""Backbones from transformers: a model without its output layer, with the tokenizer and pictures it was trained with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast, final
+
+import torch
+from torch import Tensor, nn
+
+from assay.models.base import Batch
+from assay.models.checkpoint import CheckpointError, check_checkpoint
+from assay.models.pictures import PictureLayout, Pictures, picture_layout, pil_processor
+from assay.models.placement import Placement, placement
+from assay.models.prepare import OnTooLong, Prepared, abstain, prepare
+from assay.models.templates import Template, Tokeniser, template_of
+from assay.records import Record
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Backbone:
+    """A transformers model that returns ``last_hidden_state``, and everything that makes a record its input.
+
+    ``module`` may be wrapped by peft. ``source`` is where it came from, a path, a hub id or ``memory``. ``max_length``
+    is the longest sequence in tokens.
+    """
+
+    module: nn.Module
+    tokenizer: Any
+    template: Template
+    placement: Placement
+    max_length: int
+    layout: PictureLayout | None = None
+    pictures: Pictures | None = None
+    source: str = "memory"
+
+    @property
+    def config(self) -> Any:
+        """The model's configuration."""
+        return cast("Any", self.module).config
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the hidden states that a head reads."""
+        return int(self.config.get_text_config().hidden_size)
+
+    @property
+    def modalities(self) -> frozenset[str]:
+        """What it takes in."""
+        return frozenset({"text", "image"}) if self.pictures is not None else frozenset({"text"})
+
+    @cached_property
+    def tokenise(self) -> Tokeniser:
+        """Written segments to token sequences."""
+        return Tokeniser(self.tokenizer, self.layout)
+
+    def prepare(
+        self, records: Sequence[Record], *, max_length: int | None = None, on_too_long: OnTooLong = abstain
+    ) -> Prepared:
+        """Token sequences and pictures for every response of the records, and the status of those that have none."""
+        return prepare(
+            records,
+            template=self.template,
+            tokenise=self.tokenise,
+            pictures=self.pictures,
+            limit=max_length or self.max_length,
+            on_too_long=on_too_long,
+        )
+
+    def encode(self, batch: Batch, /, **options: Any) -> list[Tensor]:
+        """For each sequence, in order over groups, the hidden states ``[reads, hidden]``; options as in `sharing.encode`."""
+        from assay.models.families import family_of
+        from assay.models.sharing import encode
+
+        return encode(self.module, family_of(self.module), batch, **options)
+
+    def describe(self) -> str:
+        """One line: the class, where it runs, in which format, and why."""
+        return f"{type(self.module).__name__} from {self.source}; {self.placement.reason}"
+
+    def with_module(self, module: nn.Module) -> Backbone:
+        """The same backbone around another module: one wrapped by peft, or merged again."""
+        return replace(self, module=module)
+
+
+def backbone_from(
+    module: nn.Module,
+    tokenizer: Any,
+    image_processor: Any = None,
+    *,
+    template: str | None = None,
+    max_length: int | None = None,
+    source: str = "memory",
+    where: Placement | None = None,
+) -> Backbone:
+    """A backbone around a model in memory; ``template`` is a Jinja chat template used instead of the tokenizer's.
+
+    Raises:
+        ValueError: a picture model without image processor, or one that is not known here.
+    """
+    config = cast("Any", module).config
+    layout = picture_layout(config, tokenizer)
+    if layout is not None and image_processor is None:
+        raise ValueError(f"{config.model_type!r} takes pictures: give its image processor (the PIL form)")
+    weight = next(module.parameters())
+    return Backbone(
+        module=module.eval(),
+        tokenizer=tokenizer,
+        template=template_of(tokenizer, layout, model_type=str(config.model_type), source=template),
+        placement=where or Placement(weight.device, weight.dtype, f"{weight.device}, {weight.dtype}: as it was given"),
+        max_length=max_length or _longest(config, tokenizer),
+        layout=layout,
+        pictures=Pictures(image_processor, layout) if layout is not None else None,
+        source=source,
+    )
+
+
+def load_backbone(
+    path_or_id: str | Path,
+    *,
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype = "auto",
+    local_files_only: bool = False,
+    attention: str = "sdpa",
+    template: str | None = None,
+    max_length: int | None = None,
+) -> Backbone:
+    """A backbone from a local directory or a hub id; the network is used only for a hub id that is not cached.
+
+    Text: any causal language model. Pictures: LLaVA, Idefics3, SmolVLM, PaliGemma, Gemma3, Qwen2-VL to Qwen3-VL, by
+    their PIL image processors. Weights are read from safetensors only, and no code of the checkpoint is run.
+
+    Raises:
+        CheckpointError: a pickled, damaged or hostile checkpoint, or weights that are missing.
+        FileNotFoundError: neither a directory nor a hub id that can be reached.
+    """
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+    reference, remote = located(path_or_id, local_files_only=local_files_only)
+    where = placement(device, dtype)
+    try:
+        config = cast("Any", AutoConfig.from_pretrained(reference, **remote))
+    except OSError as error:
+        raise FileNotFoundError(f"{path_or_id}: no model configuration could be read: {error}") from error
+    if Path(reference).is_dir():
+        check_checkpoint(Path(reference), config)
+    module, report = cast("Any", AutoModel).from_pretrained(
+        reference,
+        config=config,
+        dtype=where.dtype,
+        attn_implementation=attention,
+        use_safetensors=True,
+        output_loading_info=True,
+        **remote,
+    )
+    check_loaded(str(path_or_id), report)
+    tokenizer = cast("Any", AutoTokenizer).from_pretrained(reference, **remote)
+    takes_pictures = getattr(config, "vision_config", None) is not None
+    return backbone_from(
+        module.to(where.device),
+        tokenizer,
+        pil_processor(reference, **remote) if takes_pictures else None,
+        template=template or _processor_template(Path(reference), tokenizer),
+        max_length=max_length,
+        source=str(path_or_id),
+        where=where,
+    )
+
+
+def located(path_or_id: str | Path, *, local_files_only: bool) -> tuple[str, dict[str, Any]]:
+    """What to give to ``from_pretrained``: a path that exists is never looked up on the network.
+
+    Raises:
+        FileNotFoundError: it looks like a path and does not exist.
+    """
+    text = str(path_or_id)
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return str(path), {"local_files_only": True, "trust_remote_code": False}
+    if isinstance(path_or_id, Path) or path.is_absolute() or text.startswith((".", "~")) or text.count("/") != 1:
+        raise FileNotFoundError(f"{text}: there is no such directory, and it does not look like a hub id (owner/name)")
+    return text, {"local_files_only": local_files_only, "trust_remote_code": False}
+
+
+def check_loaded(source: str, report: Any) -> None:
+    """Refuse a checkpoint that left weights of the model at random.
+
+    Raises:
+        CheckpointError: weights are missing from the files, or have another shape than the model's.
+    """
+    wrong = [str(key) for name in ("missing_keys", "mismatched_keys") for key in report[name]]
+    if wrong:
+        shown = ", ".join(sorted(wrong)[:5])
+        raise CheckpointError(f"{source}: {len(wrong)} weights of the model are not in the files ({shown}, ...)")
+
+
+def _longest(config: Any, tokenizer: Any) -> int:
+    known = [getattr(config.get_text_config(), "max_position_embeddings", None), tokenizer.model_max_length]
+    return min([int(length) for length in known if length is not None and 0 < length < 10**7] or [10**7])
+
+
+def _processor_template(directory: Path, tokenizer: Any) -> str | None:
+    file = directory / "chat_template.json"
+    if tokenizer.chat_template is not None or not file.is_file():
+        return None
+    return str(json.loads(file.read_text(encoding="utf-8"))["chat_template"])

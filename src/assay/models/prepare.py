@@ -1,0 +1,244 @@
+"""Records to token sequences: a row that cannot be written says why, and the others go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from assay.media import MediaError
+from assay.models.base import Batch, TokenSequence
+from assay.models.pictures import Picture, Pictures
+from assay.models.templates import (
+    Candidate,
+    Segment,
+    Template,
+    TemplateError,
+    Tokeniser,
+    UnsupportedMediaError,
+    check_parts,
+    pictures_of,
+)
+from assay.records import Message, Record, Response
+from assay.scores import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Overlong:
+    """The responses of one record, some longer than the model takes.
+
+    ``prompt`` is the number of tokens that all of them share and that belong to the prompt; ``first`` those at its
+    start that must stay (BOS); ``fixed`` ``[prompt]`` bool marks tokens of pictures, which must not be cut.
+    """
+
+    sequences: tuple[TokenSequence, ...]
+    limit: int
+    prompt: int
+    first: int
+    fixed: Tensor
+
+
+OnTooLong: TypeAlias = Callable[[Overlong], "Sequence[TokenSequence | None]"]
+
+
+def abstain(overlong: Overlong) -> list[TokenSequence | None]:
+    """Responses that fit are scored, longer ones abstain as ``TOO_LONG``."""
+    return [sequence if sequence.ids.numel() <= overlong.limit else None for sequence in overlong.sequences]
+
+
+def truncate_prompt(overlong: Overlong) -> list[TokenSequence | None]:
+    """Cut the oldest tokens of the prompt, equally many for every response of the record; responses stay whole.
+
+    All abstain when the prompt is too short for that, or when a picture would be cut.
+    """
+    excess = max(sequence.ids.numel() for sequence in overlong.sequences) - overlong.limit
+    cut = slice(overlong.first, overlong.first + excess)
+    if cut.stop > overlong.prompt or bool(overlong.fixed[cut].any()):
+        return [None] * len(overlong.sequences)
+    return [_without(sequence, cut) for sequence in overlong.sequences]
+
+
+def _without(sequence: TokenSequence, cut: slice) -> TokenSequence:
+    def kept(column: Tensor) -> Tensor:
+        return torch.cat([column[: cut.start], column[cut.stop :]])
+
+    types = None if sequence.types is None else kept(sequence.types)
+    reads = torch.where(sequence.reads >= cut.stop, sequence.reads - (cut.stop - cut.start), sequence.reads)
+    return replace(sequence, ids=kept(sequence.ids), types=types, reads=reads, truncated=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a model is given for a batch of records, and what became of each response.
+
+    ``batch`` holds the sequences that can be scored, grouped by record; ``rows`` is the flat response index of each
+    of them, in order over the groups. ``status`` and ``messages`` have one cell a response of the records.
+    """
+
+    batch: Batch
+    rows: tuple[int, ...]
+    status: tuple[Status, ...]
+    messages: tuple[str, ...]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all sequences, without sharing or padding."""
+        return sum(sequence.ids.numel() for group in self.batch.groups for sequence in group)
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    status: Status
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    segments: tuple[Segment, ...]
+    pictures: tuple[Picture, ...]
+
+
+def prepare(
+    records: Sequence[Record],
+    *,
+    template: Template,
+    tokenise: Tokeniser,
+    pictures: Pictures | None,
+    limit: int,
+    on_too_long: OnTooLong = abstain,
+) -> Prepared:
+    """Write, tokenise and measure every response of every record; decode and preprocess each picture once.
+
+    A response is written whole with its prompt, by the template. An empty response is a sequence of its own: the
+    prompt, the turn's frame and nothing in it.
+    """
+    written = [_write(record, response, template, pictures) for record in records for response in record.responses]
+    good = [row for row, cell in enumerate(written) if isinstance(cell, _Written)]
+    made = dict(zip(good, _tokens([cell for cell in written if isinstance(cell, _Written)], tokenise), strict=True))
+    cells: list[TokenSequence | _Failure] = [
+        made[row] if isinstance(cell, _Written) else cell for row, cell in enumerate(written)
+    ]
+    first = 0
+    for record in records:
+        rows = range(first, first + len(record.responses))
+        first = rows.stop
+        fitted = _fit(record, [cells[row] for row in rows], template, tokenise, pictures, limit, on_too_long)
+        for row, cell in zip(rows, fitted, strict=True):
+            cells[row] = cell
+    return _prepared(records, cells, written)
+
+
+def _write(record: Record, response: Response, template: Template, pictures: Pictures | None) -> _Written | _Failure:
+    try:
+        found = pictures_of((*record.prompt, *response.messages))
+        for message in (*record.prompt, *response.messages):
+            check_parts(message, takes_pictures=pictures is not None)
+        shown = tuple(pictures.get(image) for image in found) if pictures is not None else ()
+        return _Written(template.write(Candidate(record.prompt, response.messages, shown)), shown)
+    except (MediaError, OSError) as error:
+        return _Failure(Status.UNREADABLE_MEDIA, str(error))
+    except UnsupportedMediaError as error:
+        return _Failure(Status.UNSUPPORTED_MODALITY, str(error))
+    except TemplateError as error:
+        return _Failure(Status.INVALID, str(error))
+
+
+def _tokens(written: Sequence[_Written], tokenise: Tokeniser) -> list[TokenSequence | _Failure]:
+    keys = [tuple(picture.pixels.key for picture in cell.pictures) for cell in written]
+    try:
+        return list(tokenise([cell.segments for cell in written], keys))
+    except TemplateError as error:
+        if len(written) == 1:
+            return [_Failure(Status.INVALID, str(error))]
+        return [token for cell in written for token in _tokens([cell], tokenise)]
+
+
+def _fit(
+    record: Record,
+    cells: list[TokenSequence | _Failure],
+    template: Template,
+    tokenise: Tokeniser,
+    pictures: Pictures | None,
+    limit: int,
+    on_too_long: OnTooLong,
+) -> list[TokenSequence | _Failure]:
+    sequences = [cell for cell in cells if isinstance(cell, TokenSequence)]
+    if all(sequence.ids.numel() <= limit for sequence in sequences):
+        return cells
+    bare = replace(record, responses=(Response((Message("assistant", ()),)),))
+    empty = _write(bare, bare.responses[0], template, pictures)
+    start = _tokens([empty], tokenise)[0] if isinstance(empty, _Written) else empty
+    prefix = _shared([*sequences, *([start] if isinstance(start, TokenSequence) else [])])
+    head = sequences[0].ids[:prefix]
+    bos = tokenise.tokenizer.bos_token_id
+    layout = tokenise.layout
+    overlong = Overlong(
+        sequences=tuple(sequences),
+        limit=limit,
+        prompt=prefix if isinstance(start, TokenSequence) else 0,
+        first=int(bos is not None and prefix > 0 and int(head[0]) == bos),
+        fixed=_picture_tokens(head, tokenise) if layout else torch.zeros(prefix, dtype=torch.bool),
+    )
+    kept = iter(on_too_long(overlong))
+    return [_kept(cell, next(kept), limit) if isinstance(cell, TokenSequence) else cell for cell in cells]
+
+
+def _kept(cell: TokenSequence, fitted: TokenSequence | None, limit: int) -> TokenSequence | _Failure:
+    if fitted is not None:
+        return fitted
+    message = (
+        f"{cell.ids.numel()} tokens, but the limit is {limit}: raise max_length where the model allows it, "
+        "or choose on_too_long=truncate_prompt"
+    )
+    return _Failure(Status.TOO_LONG, message)
+
+
+def _picture_tokens(ids: Tensor, tokenise: Tokeniser) -> Tensor:
+    assert tokenise.layout is not None
+    frame = [tokenise.layout.token_id, tokenise.tokenizer.convert_tokens_to_ids(tokenise.layout.placeholder)]
+    return torch.isin(ids, torch.tensor(frame))
+
+
+def _shared(sequences: Sequence[TokenSequence]) -> int:
+    shortest = min(sequence.ids.numel() for sequence in sequences)
+    stacked = torch.stack([sequence.ids[:shortest] for sequence in sequences])
+    return int((stacked == stacked[0]).all(0).long().cumprod(0).sum())
+
+
+def _prepared(
+    records: Sequence[Record], cells: Sequence[TokenSequence | _Failure], written: Sequence[_Written | _Failure]
+) -> Prepared:
+    groups: list[list[TokenSequence]] = []
+    rows: list[int] = []
+    row = 0
+    for record in records:
+        group: list[TokenSequence] = []
+        for _ in record.responses:
+            cell = cells[row]
+            if isinstance(cell, TokenSequence):
+                group.append(cell)
+                rows.append(row)
+            row += 1
+        if group:
+            groups.append(group)
+    shown: dict[str, Any] = {
+        picture.pixels.key: picture.pixels
+        for row in rows
+        if isinstance(cell := written[row], _Written)
+        for picture in cell.pictures
+    }
+    return Prepared(
+        batch=Batch(groups, shown),
+        rows=tuple(rows),
+        status=tuple(cell.status if isinstance(cell, _Failure) else Status.OK for cell in cells),
+        messages=tuple(_message(cell) for cell in cells),
+    )
+
+
+def _message(cell: TokenSequence | _Failure) -> str:
+    if isinstance(cell, _Failure):
+        return cell.message
+    return "the prompt was truncated from the left to fit the model" if cell.truncated else ""
