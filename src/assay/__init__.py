@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from assay.records import Record, Response
+    from assay.records import Record, Response, read, write
     from assay.rewards.base import Reward, Spec, chain, combine, fingerprint, score
     from assay.scores import Scores, Status
 
@@ -20,9 +20,11 @@ _HOMES = {
     "chain": "assay.rewards.base",
     "combine": "assay.rewards.base",
     "fingerprint": "assay.rewards.base",
+    "read": "assay.records",
     "score": "assay.rewards.base",
     "Scores": "assay.scores",
     "Status": "assay.scores",
+    "write": "assay.records",
 }
 
 __all__ = [
@@ -36,7 +38,9 @@ __all__ = [
     "chain",
     "combine",
     "fingerprint",
+    "read",
     "score",
+    "write",
 ]
 
 

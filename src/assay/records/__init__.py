@@ -1,5 +1,8 @@
 """Records: prompts, candidate responses and feedback, in memory and in every outside format."""
 
+from assay.records.pairs import preferences_of
+from assay.records.problems import BadRowError, FormatError, Problem, RowError
+from assay.records.reading import Records, read
 from assay.records.record import (
     Critique,
     Feedback,
@@ -14,18 +17,28 @@ from assay.records.record import (
     StepEnd,
     StepLabels,
 )
+from assay.records.writing import Written, write
 
 __all__ = [
+    "BadRowError",
     "Critique",
     "Feedback",
+    "FormatError",
     "Message",
     "Preference",
+    "Problem",
     "Ranking",
     "Rating",
     "Record",
+    "Records",
     "Response",
+    "RowError",
     "Span",
     "SpanLabels",
     "StepEnd",
     "StepLabels",
+    "Written",
+    "preferences_of",
+    "read",
+    "write",
 ]

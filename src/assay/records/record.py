@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import Any, TypeAlias, cast
 
-from assay.media import Part, Text
+from assay.media import Image, Part, Text, Video
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,7 @@ class Message:
     parts: tuple[Part, ...]
     name: str | None = None
     tool_calls: tuple[Mapping[str, Any], ...] = ()
+    tool_call_id: str | None = None
 
     @property
     def text(self) -> str:
@@ -161,6 +164,34 @@ def messages_of(content: str | Part | Sequence[Any], role: str) -> tuple[Message
     return (Message(role, tuple(Text(item) if isinstance(item, str) else item for item in content)),)
 
 
+def content_id(prompt: Sequence[Message], responses: Sequence[Response]) -> str:
+    """16 hexadecimal digits of the sha256 of what is said and shown: roles, texts, and media.
+
+    A medium given by path counts by its path (no file is opened), one given by bytes or tensor by its content, so
+    equal content gives equal ids.
+    """
+    digest = hashlib.sha256()
+    for number, messages in enumerate((prompt, *(response.messages for response in responses))):
+        for message in messages:
+            digest.update(f"\x1e{number}\x1f{message.role}".encode("utf-8", "surrogatepass"))
+            for part in message.parts:
+                digest.update(b"\x1f" + type(part).__name__.encode() + _identity(part))
+    return digest.hexdigest()[:16]
+
+
+def _identity(part: Part) -> bytes:
+    if isinstance(part, Text):
+        return part.text.encode("utf-8", "surrogatepass")
+    if part.path is not None:
+        return str(part.path).encode("utf-8", "surrogatepass")
+    if part.data is not None:
+        return hashlib.sha256(part.data).digest()
+    if isinstance(part, Video):
+        return b"".join(hashlib.sha256(_identity(frame)).digest() for frame in part.frames)
+    tensor = part.tensor if isinstance(part, Image) else None
+    return b"" if tensor is None else hashlib.sha256(tensor.detach().cpu().float().numpy().tobytes()).digest()
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """A prompt, its candidate responses, what raters said, and any further column by name."""
@@ -180,15 +211,45 @@ class Record:
         feedback: Sequence[Feedback] = (),
         **context: Any,
     ) -> Record:
-        """A record from shorthand: strings, parts or messages. Without an id it is named by its content."""
-        record = Record(
+        """A record from shorthand: strings, parts or messages. Without an id it gets `content_id`."""
+        turns = messages_of(prompt, "user")
+        candidates = tuple([Response.of(response) for response in responses])
+        return Record(id or content_id(turns, candidates), turns, candidates, tuple(feedback), context)
+
+    @staticmethod
+    def chat(
+        messages: str | Sequence[Mapping[str, Any]],
+        responses: Sequence[Any],
+        *,
+        id: str = "",
+        feedback: Sequence[Feedback] = (),
+        root: str | Path = "",
+        **context: Any,
+    ) -> Record:
+        """A record from OpenAI-style dictionaries.
+
+        ``messages`` is the prompt. A response is a string, the ``content`` list of an assistant message, one message,
+        or a list of messages. Relative media paths start at ``root``. Without an id, see `content_id`.
+
+        Raises:
+            BadRowError: a message without a role, an unknown part type, a remote or broken medium.
+        """
+        from assay.records.chat import from_chat, is_chat, parts_of
+
+        start = Path(root)
+
+        def turns(value: Any, role: str) -> tuple[Message, ...]:
+            if isinstance(value, Mapping):
+                return from_chat([cast(Mapping[str, Any], value)], start)
+            return from_chat(value, start) if is_chat(value) else (Message(role, parts_of(value, start)),)
+
+        return Record.of(
+            turns(messages, "user"),
+            [Response(turns(response, "assistant")) for response in responses],
             id=id,
-            prompt=messages_of(prompt, "user"),
-            responses=tuple(Response.of(response) for response in responses),
-            feedback=tuple(feedback),
-            context=context,
+            feedback=feedback,
+            **context,
         )
-        return record
 
     def response_id(self, index: int) -> str:
         """The id of one response in Scores and result files: ``record/index``."""

@@ -1,0 +1,112 @@
+"""Media as outside formats give them: paths, bytes, data URIs, PIL pictures, ``{"bytes", "path"}`` dictionaries."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, cast
+from urllib.parse import unquote, urlsplit
+
+from assay.media import Audio, Image, Part, Video
+from assay.records.problems import BadRowError
+
+Kind: TypeAlias = Literal["image", "video", "audio"]
+KINDS: tuple[Kind, ...] = ("image", "video", "audio")
+
+
+def medium(kind: Kind, value: Any, root: Path) -> Part:
+    """One medium from whatever a column holds; relative paths start at ``root``. Nothing is opened.
+
+    Raises:
+        BadRowError: an empty value, a remote address, broken base64, or a type that holds no medium.
+    """
+    if isinstance(value, Image | Video | Audio):
+        return value
+    if isinstance(value, str):
+        return _from_address(kind, value, root)
+    if isinstance(value, Path):
+        return _at(kind, root / value)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return _holding(kind, bytes(value))
+    if isinstance(value, Mapping):
+        return _from_mapping(kind, cast(Mapping[str, Any], value), root)
+    if kind == "image" and callable(getattr(value, "save", None)):
+        return Image.from_pil(value)
+    if kind == "video" and isinstance(value, Sequence):
+        frames = [medium("image", frame, root) for frame in cast(Sequence[Any], value)]
+        return Video(frames=tuple(frame for frame in frames if isinstance(frame, Image)))
+    cause = f"{type(value).__name__} where {_article(kind)} belongs"
+    raise BadRowError("bad_media", cause, "give a path, bytes, a data URI or {'bytes', 'path'}")
+
+
+def kind_of(part: Part) -> Kind | None:
+    """The kind of a medium; None for text."""
+    if isinstance(part, Image):
+        return "image"
+    if isinstance(part, Video):
+        return "video"
+    return "audio" if isinstance(part, Audio) else None
+
+
+def _article(kind: Kind) -> str:
+    return f"an {kind}" if kind in ("image", "audio") else f"a {kind}"
+
+
+def _at(kind: Kind, path: Path) -> Part:
+    if kind == "image":
+        return Image.from_path(path)
+    return Video(path=path) if kind == "video" else Audio(path=path)
+
+
+def _holding(kind: Kind, data: bytes) -> Part:
+    if kind == "image":
+        return Image.from_bytes(data)
+    return Video(data=data) if kind == "video" else Audio(data=data)
+
+
+def _from_address(kind: Kind, value: str, root: Path) -> Part:
+    if value.startswith("data:"):
+        return _holding(kind, _from_data_uri(value))
+    if value.startswith(("http://", "https://")):
+        raise BadRowError("remote_media", f"the {kind} is a web address", "download it and give its path")
+    if value.startswith("file://"):
+        value = unquote(urlsplit(value).path)
+    if not value:
+        raise BadRowError(
+            "bad_media", f"an empty path where {_article(kind)} belongs", "give the path, or remove the tag"
+        )
+    return _at(kind, root / value)
+
+
+def _from_data_uri(value: str) -> bytes:
+    head, comma, body = value.partition(",")
+    if not comma or not head.endswith(";base64"):
+        raise BadRowError("bad_media", "a data URI that is not base64", "write it as data:TYPE;base64,...")
+    return from_base64(body)
+
+
+def from_base64(text: str) -> bytes:
+    """The bytes of a base64 text.
+
+    Raises:
+        BadRowError: characters outside the alphabet, or wrong padding.
+    """
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise BadRowError("bad_media", f"broken base64 ({error})", "encode the medium again") from error
+
+
+def _from_mapping(kind: Kind, value: Mapping[str, Any], root: Path) -> Part:
+    if value.get("bytes") is not None:
+        data = value["bytes"]
+        return _holding(kind, from_base64(data) if isinstance(data, str) else bytes(data))
+    if value.get("data") is not None:
+        return _holding(kind, from_base64(str(value["data"])))
+    for name in ("path", "url", "image", "video", "audio"):
+        if value.get(name) is not None:
+            return medium(kind, value[name], root)
+    cause = f"a dictionary without bytes or path where {_article(kind)} belongs"
+    raise BadRowError("bad_media", cause, "give {'bytes': ...} or {'path': ...}")

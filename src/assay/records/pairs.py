@@ -1,0 +1,62 @@
+"""Feedback of any shape as preferences between two responses."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+from assay.records.problems import BadRowError
+from assay.records.record import Preference, Ranking, Rating, Record
+
+
+def preferences_of(record: Record) -> tuple[Preference, ...]:
+    """The record's preferences, then those that its rankings and ratings imply.
+
+    A ranking or, for each rater and criterion, the set of ratings gives a preference for each pair whose ranks or
+    values differ (a rating's difference is the ``margin``); equal ones give nothing. Unranked responses take no part.
+    """
+    found = [feedback for feedback in record.feedback if isinstance(feedback, Preference)]
+    for feedback in record.feedback:
+        if isinstance(feedback, Ranking):
+            found.extend(_of_ranking(feedback))
+    return (*found, *_of_ratings(record))
+
+
+def ordered_pairs(record: Record) -> list[tuple[str, Preference]]:
+    """The preferences that a chosen/rejected row can hold, each with the id of its row.
+
+    A record of one keeps its id; of several, each adds ``:better>worse``. Explicit ties are left out.
+
+    Raises:
+        BadRowError: nothing orders two of the responses.
+    """
+    found = [preference for preference in preferences_of(record) if not preference.tie]
+    if not found:
+        cause = "nothing says that one response is better than another"
+        raise BadRowError("no_preference", cause, "add a preference, a ranking or ratings, or leave the record out")
+    if len(found) == 1:
+        return [(record.id, found[0])]
+    return [(f"{record.id}:{preference.better}>{preference.worse}", preference) for preference in found]
+
+
+def _of_ranking(ranking: Ranking) -> list[Preference]:
+    ranked = [(rank, index) for index, rank in enumerate(ranking.ranks) if rank is not None]
+    pairs = [sorted(pair) for pair in combinations(ranked, 2) if pair[0][0] != pair[1][0]]
+    return [
+        Preference(better[1], worse[1], rater=ranking.rater, criterion=ranking.criterion) for better, worse in pairs
+    ]
+
+
+def _of_ratings(record: Record) -> list[Preference]:
+    groups: dict[tuple[str | None, str | None], list[Rating]] = {}
+    for feedback in record.feedback:
+        if isinstance(feedback, Rating):
+            groups.setdefault((feedback.rater, feedback.criterion), []).append(feedback)
+    found: list[Preference] = []
+    for (rater, criterion), ratings in groups.items():
+        for first, second in combinations(ratings, 2):
+            if first.response == second.response or not abs(first.value - second.value) > 0:
+                continue
+            better, worse = (first, second) if first.value > second.value else (second, first)
+            margin = better.value - worse.value
+            found.append(Preference(better.response, worse.response, margin=margin, rater=rater, criterion=criterion))
+    return found
