@@ -2,19 +2,77 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+from assay import __version__
+from assay.cli import doctor, filter, pick, score
 
 app = typer.Typer(
     name="assay",
     help="Build, audit, use and serve multimodal reward models.",
     no_args_is_help=True,
-    pretty_exceptions_show_locals=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-
 # Each command: `from assay.cli import score` above and `app.command()(score.score)` here, in the help page's order.
+app.command()(score.score)
+app.command()(pick.pick)
+app.command()(filter.filter)
+app.command()(doctor.doctor)
+
+_PACKAGE = str(Path(__file__).resolve().parents[1])
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"assay {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Build, audit, use and serve multimodal reward models."""
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line. An error of use or input is one message and exit code 2; ASSAY_DEBUG=1 shows where."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        if os.environ.get("ASSAY_DEBUG") or not is_expected(error):
+            raise
+        print(f"error: {message_of(error)}", file=sys.stderr)
+        sys.exit(2)
+
+
+def is_expected(error: BaseException) -> bool:
+    """Whether an error is about what was asked or given: of assay's own kinds, of the file system, or raised by assay.
+
+    Anything else is a defect and keeps its traceback.
+    """
+    if type(error).__module__.split(".")[0] == "assay" or isinstance(error, OSError):
+        return True
+    frames = traceback.extract_tb(error.__traceback__)
+    raised_here = bool(frames) and frames[-1].filename.startswith(_PACKAGE)
+    return raised_here and isinstance(error, ValueError | TypeError | ImportError | LookupError)
+
+
+def message_of(error: BaseException) -> str:
+    """The message of an error; for those of the file system, with the file that it is about."""
+    if type(error).__module__ == "builtins" and isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)

@@ -136,17 +136,38 @@ class Journal:
 
     def _accept(self, number: int, entry: dict[str, Any], job: Job) -> None:
         if number == 0:
-            if "job" not in entry:
-                raise JournalError(f"{self.path} is no journal; choose another -o, or remove it")
-            if difference := job.differs(entry["job"]):
-                raise JournalError(
-                    f"{self.path} is the journal of {difference}; choose another -o, or start over with --no-resume"
-                )
+            _check_job(self.path, entry, job)
             return
         if entry.get("first") != self.records:
             raise JournalError(f"{self.path}: line {number + 1} does not follow line {number}; remove the file")
         self.records += entry["records"]
         self.rows += len(entry["rows"])
+
+
+def committed_rows(path: Path, job: Job) -> int:
+    """How many rows a journal holds, without locking or changing it.
+
+    Raises:
+        JournalError: it is of another job.
+    """
+    rows = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file):
+            entry = _parsed(line)
+            if entry is None:
+                break
+            if number == 0:
+                _check_job(path, entry, job)
+            else:
+                rows += len(entry["rows"])
+    return rows
+
+
+def _check_job(path: Path, entry: Mapping[str, Any], job: Job) -> None:
+    if "job" not in entry:
+        raise JournalError(f"{path} is no journal; choose another -o, or remove it")
+    if difference := job.differs(entry["job"]):
+        raise JournalError(f"{path} is the journal of {difference}; choose another -o, or start over with --no-resume")
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import time
-import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from assay import __version__
-from assay.media import MediaError
 from assay.records import Record
-from assay.rewards.base import ContractError, Reward, fingerprint, name_of, score, scores_of, spec_of
+from assay.rewards.base import Reward, fingerprint, name_of, spec_of
+from assay.rewards.batches import batched, score_each
 from assay.runs.identity import digest_of
-from assay.runs.journal import Job, Journal, JournalError
+from assay.runs.journal import Job, Journal, JournalError, committed_rows
 from assay.runs.results import Tally, read_metadata, rows_of, writer_for
-from assay.scores import Scores, Status
+from assay.scores import Status
 
 _DELIBERATE = frozenset({Status.OK, Status.GATED})
 
@@ -106,6 +103,31 @@ def score_file(
     return _summary(output, job, summary, resumed, time.monotonic() - started)
 
 
+def describe(reward: Reward, records: Iterable[Record], output: str | Path) -> dict[str, Any]:
+    """What `score_file` would do, found out without scoring or writing: the job, and what is there of it already.
+
+    Raises:
+        as `score_file`, for what can be known beforehand.
+    """
+    output = Path(output)
+    writer_for(output)
+    job = _job(reward, records)
+    journal_path = output.with_name(output.name + ".journal")
+    done = 0
+    if journal_path.exists():
+        done = committed_rows(journal_path, job)
+    elif output.exists():
+        done = _finished(output, job).responses
+    return {
+        "recipe": job.recipe,
+        "fingerprint": job.fingerprint,
+        "records": job.records,
+        "responses": job.responses,
+        "done_already": done,
+        "output": output,
+    }
+
+
 def _job(reward: Reward, records: Iterable[Record]) -> Job:
     from assay.records.check import refuse_duplicates
 
@@ -144,55 +166,6 @@ def _score_rest(
     if progress:
         progress(journal.rows, job.responses)
     for chunk in batched(islice(records, journal.records, None), batch):
-        journal.append(rows_of(scored(reward, chunk), chunk), len(chunk))
+        journal.append(rows_of(score_each(reward, chunk), chunk), len(chunk))
         if progress:
             progress(journal.rows, job.responses)
-
-
-def batched(records: Iterable[Record], responses: int) -> Iterator[list[Record]]:
-    """Records in runs of at most ``responses`` responses together; a record of more is a run of its own."""
-    chunk: list[Record] = []
-    size = 0
-    for record in records:
-        if chunk and size + len(record.responses) > responses:
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(record)
-        size += len(record.responses)
-    if chunk:
-        yield chunk
-
-
-def scored(reward: Reward, records: Sequence[Record]) -> Scores:
-    """Scores of a batch; when it raises, of each record alone, and an abstention for the records that raise again.
-
-    Raises:
-        ContractError: the reward breaks the contract of rewards: no record is to blame.
-    """
-    try:
-        with torch.no_grad():
-            return score(reward, records)
-    except ContractError:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever a reward raises is the row's failure, not the run's
-        if len(records) == 1:
-            return _failed(records[0], error)
-    return Scores.concatenate([scored(reward, [record]) for record in records])
-
-
-def _failed(record: Record, error: Exception) -> Scores:
-    rows = len(record.responses)
-    message = traceback.format_exception_only(error)[-1].strip()
-    return scores_of([record], [torch.nan] * rows, [_status_of(error)] * rows, [message] * rows)
-
-
-def _status_of(error: Exception) -> Status:
-    match error:
-        case MediaError():
-            return Status.UNREADABLE_MEDIA
-        case MemoryError() | torch.OutOfMemoryError():
-            return Status.OUT_OF_MEMORY
-        case TimeoutError():
-            return Status.TIMEOUT
-        case _:
-            return Status.FAILED

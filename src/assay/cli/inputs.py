@@ -1,0 +1,64 @@
+"""What the commands that score have in common: loading what they were given, and saying what was wrong with it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from assay.records import Records
+    from assay.rewards.base import Reward
+
+
+class UsageError(ValueError):
+    """The command was asked for something that makes no sense; the message says what to change."""
+
+
+def open_reward(reference: str, device: str, dtype: str, seed: int) -> Reward:
+    """The reward a command was given, on its device, after seeding."""
+    import torch
+
+    from assay.rewards.load import load
+
+    torch.manual_seed(seed)
+    return load(reference, device=device, dtype=dtype)
+
+
+def open_records(data: Path, limit: int | None, keep_going: bool) -> Records:
+    """The records of the data a command was given; with ``keep_going`` bad rows are collected instead of raised."""
+    from assay.records import read
+
+    return read(data, limit=limit, on_error="collect" if keep_going else "raise")
+
+
+def refuse_overwriting(output: Path, data: Path) -> None:
+    """The output must not be the input.
+
+    Raises:
+        UsageError: it is.
+    """
+    if output.resolve() == data.resolve():
+        raise UsageError(f"-o {output} is the data itself; choose another name")
+
+
+def report_bad_rows(records: Records, most: int = 10) -> int:
+    """Print the first bad rows of the data to stderr; returns how many there were."""
+    for problem in records.problems[:most]:
+        print(f"skipped: {problem}", file=sys.stderr)
+    if records.failed > most:
+        print(f"skipped: {records.failed} bad rows in all", file=sys.stderr)
+    return records.failed
+
+
+def show(facts: dict[str, Any], as_json: bool, lines: Sequence[str]) -> None:
+    """One JSON object for machines, or lines for people, on stdout."""
+    import json
+
+    print(json.dumps(facts, default=str) if as_json else "\n".join(lines))
+
+
+def number(value: float | None) -> str:
+    """A number for people; a dash for none."""
+    return "-" if value is None else f"{value:.4g}"

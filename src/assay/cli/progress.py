@@ -1,0 +1,38 @@
+"""A progress bar on stderr, so that stdout stays for results."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator
+
+
+@contextlib.contextmanager
+def progress_bar(what: str, unit: str = "responses") -> Generator[Callable[[int, int | None], None], None, None]:
+    """A bar driven by ``update(done, total)``, ``total`` None where it is not known; silent where there is no terminal."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+
+        def update(done: int, total: int | None) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield update

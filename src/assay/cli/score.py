@@ -1,0 +1,78 @@
+"""`assay score`: every response of a data set scored into a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from assay.cli.inputs import number, open_records, open_reward, refuse_overwriting, report_bad_rows, show
+from assay.cli.options import DataArgument, Device, DryRun, Dtype, Json, Limit, MaxErrors, RewardArgument, Seed
+from assay.cli.progress import progress_bar
+
+if TYPE_CHECKING:
+    from assay.runs.score import Summary
+
+
+def score(
+    reward: RewardArgument,
+    data: DataArgument,
+    output: Annotated[Path, typer.Option("-o", "--output", help="scores.parquet or scores.jsonl.")],
+    limit: Limit = None,
+    batch: Annotated[int, typer.Option("--batch", help="Responses committed at a time.", min=1)] = 64,
+    resume: Annotated[
+        bool, typer.Option("--resume/--no-resume", help="Go on where an earlier run was stopped, or start over.")
+    ] = True,
+    keep_going: Annotated[bool, typer.Option("--keep-going", help="Skip data rows that cannot be read.")] = False,
+    max_errors: MaxErrors = 0,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    seed: Seed = 0,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Score every response of DATA with REWARD.
+
+    One row a response, in order: a score, or none and a status that says why. A run that was killed goes on where it
+    stopped when the same command is given again; the output appears when it is whole.
+
+    Exit code 1 when more than --max-errors responses could not be scored or rows not be read.
+
+    Example: assay score out/my-reward preferences.jsonl -o scores.parquet
+    """
+    from assay.runs.score import describe, score_file
+
+    refuse_overwriting(output, data)
+    judge = open_reward(reward, device, dtype, seed)
+    records = open_records(data, limit, keep_going)
+    if dry_run:
+        job = describe(judge, records, output)
+        bad = report_bad_rows(records)
+        facts = {**job, "bad_rows": bad, "format": records.format}
+        show(facts, as_json, [f"{name.replace('_', ' ')}: {value}" for name, value in facts.items()])
+        raise typer.Exit(int(bad > max_errors))
+    with progress_bar("scoring") as update:
+        summary = score_file(judge, records, output, batch=batch, resume=resume, progress=update)
+    bad = report_bad_rows(records)
+    show(_facts(summary, bad), as_json, _lines(summary, bad))
+    raise typer.Exit(int(summary.failures + bad > max_errors))
+
+
+def _facts(summary: Summary, bad_rows: int) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    derived = {"failures": summary.failures, "rows_per_second": summary.rows_per_second, "bad_rows": bad_rows}
+    return asdict(summary) | derived
+
+
+def _lines(summary: Summary, bad_rows: int) -> list[str]:
+    counts = ", ".join(f"{count} {status}" for status, count in summary.counts.items())
+    speed = "" if summary.rows_per_second is None else f", {summary.rows_per_second:.4g} a second"
+    before = f", {summary.resumed} of them from an earlier run" if summary.resumed else ""
+    return [
+        f"{summary.responses} responses of {summary.records} records{before}: {counts or 'none'}",
+        f"mean {number(summary.mean)}, std {number(summary.std)}",
+        *([f"{bad_rows} rows of the data could not be read"] if bad_rows else []),
+        f"written to {summary.output} in {summary.seconds:.3g} s{speed}",
+    ]
