@@ -248,16 +248,29 @@ def _stream_facts(file: BinaryIO, source: str, limits: Limits) -> _Facts:
 
 
 def _stream_frames(file: BinaryIO, source: str, wanted: range, facts: _Facts) -> Iterator[tuple[int, PIL.Image.Image]]:
+    start = _seekable(file, source, facts.times, wanted.start)
     with opened(file, source, "video") as (container, stream):
-        first = 0
-        if facts.times and wanted.start:
+        if start:
             container.seek(facts.times[wanted.start], stream=stream, backward=True, any_frame=False)
-        for order, frame in enumerate(container.decode(stream)):
-            if order == 0 and wanted.start:
-                first = bisect_left(facts.times, frame.pts) if facts.times and frame.pts is not None else 0
-            number = first + order
+        for number, frame in enumerate(container.decode(stream), start):
             if number in wanted:
                 yield number, _picture(frame)
+
+
+def _seekable(file: BinaryIO, source: str, times: tuple[int, ...], number: int) -> int:
+    """The number of the key frame that a seek to frame ``number`` lands on; 0 (decode from the start) where in doubt.
+
+    Some containers (MPEG transport streams) land between key frames, where pictures decode from nothing.
+    """
+    if not number or not times:
+        return 0
+    with opened(file, source, "video") as (container, stream):
+        container.seek(times[number], stream=stream, backward=True, any_frame=False)
+        frame = next(iter(container.decode(stream)), None)
+    if frame is None or not frame.key_frame or frame.pts is None or frame.pts > times[number]:
+        return 0
+    found = bisect_left(times, frame.pts)
+    return found if times[found] == frame.pts else 0
 
 
 def _picture(frame: Any) -> PIL.Image.Image:

@@ -1,0 +1,179 @@
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import PIL.Image
+import pytest
+
+from assay.media import DECODED, Image, Limits, MediaError, Video
+
+
+def write_mp4(path: Path, count: int, size: tuple[int, int] = (64, 48), fps: int = 10, codec: str = "mpeg4") -> None:
+    """Frame i shows i in binary as black and white bars, which lossy coding keeps."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=fps)
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        stream.codec_context.gop_size = 12
+        for i in range(count):
+            bars = np.repeat([255 * (i >> bit & 1) for bit in range(8)], size[0] // 8).astype(np.uint8)
+            pixels = np.broadcast_to(bars[None, :, None], (size[1], size[0], 3)).copy()
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+
+
+@pytest.fixture(scope="module", params=["mp4", "mkv", "avi", "ts"])
+def clip(request, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("video") / f"clip.{request.param}"
+    write_mp4(path, 50)
+    return path
+
+
+def level(picture: PIL.Image.Image) -> int:
+    bars = np.asarray(picture)[..., 0].reshape(picture.height, 8, -1).mean(axis=(0, 2))
+    return sum(1 << bit for bit in range(8) if bars[bit] > 127)
+
+
+def test_facts_come_without_decoding(clip: Path):
+    before = DECODED.count
+    video = Video.from_path(clip)
+    assert (len(video), video.rate, video.size) == (50, 10.0, (64, 48))
+    assert video.duration == pytest.approx(5.0)
+    assert DECODED.count == before
+
+
+@pytest.mark.parametrize("window", [(0, 5, 1), (0, None, 1), (30, 36, 1), (12, 13, 1), (47, 99, 1), (5, 45, 9)])
+def test_windows_hold_exactly_their_frames(clip: Path, window):
+    before = DECODED.count
+    frames = [level(frame) for frame in Video.from_path(clip).window(*window)]
+    start, stop, step = window
+    expected = list(range(start, min(stop or 50, 50), step))
+    assert frames == expected
+    assert DECODED.count == before + len(expected)
+
+
+def test_bytes_and_path_are_one_video(clip: Path):
+    by_path, by_bytes = Video.from_path(clip), Video.from_bytes(clip.read_bytes())
+    assert by_path == by_bytes
+    assert by_path.content_hash == by_bytes.content_hash
+    assert [level(frame) for frame in by_bytes.window(20, 23)] == [20, 21, 22]
+
+
+def test_an_empty_window_and_wrong_arguments(clip: Path):
+    video = Video.from_path(clip)
+    assert list(video.window(50)) == []
+    for arguments in ({"start": -1}, {"step": 0}):
+        with pytest.raises(ValueError, match="need start"):
+            list(video.window(**arguments))
+
+
+def test_limits_are_checked_before_decoding(clip: Path):
+    for limits, code in (
+        (Limits(max_pixels=64 * 48 - 1), "too_many_pixels"),
+        (Limits(max_frames=49), "too_many_frames"),
+        (Limits(max_bytes=100), "file_too_large"),
+    ):
+        before = DECODED.count
+        with pytest.raises(MediaError) as caught:
+            list(Video.from_path(clip).window(limits=limits))
+        assert caught.value.code == code
+        assert DECODED.count == before
+
+
+def test_a_cut_file_is_truncated(tmp_path: Path):
+    write_mp4(tmp_path / "whole.mp4", 40)
+    content = (tmp_path / "whole.mp4").read_bytes()
+    with pytest.raises(MediaError) as caught:
+        len(Video.from_bytes(content[: len(content) // 2]))
+    assert caught.value.code == "video_truncated"
+
+
+def test_what_is_no_video(tmp_path: Path):
+    playlist = b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n"
+    for content, code in ((b"text", "not_a_video"), (playlist, "not_a_video"), (b"", "empty_file")):
+        with pytest.raises(MediaError) as caught:
+            len(Video.from_bytes(content))
+        assert caught.value.code == code
+
+
+def test_rotation_written_in_the_file_is_applied(tmp_path: Path):
+    path = tmp_path / "phone.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        pixels = np.full((48, 64, 3), 255, dtype=np.uint8)
+        pixels[:, :32] = 0  # the left half is dark
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+    content = bytearray(path.read_bytes())
+    one, minus = (0x10000).to_bytes(4, "big"), (0x100000000 - 0x10000).to_bytes(4, "big")
+    unit = bytes(4)
+    identity = one + unit * 3 + one + unit * 3 + (0x40000000).to_bytes(4, "big")
+    place = content.index(identity, content.index(b"tkhd"))
+    quarter = unit + one + unit + minus + unit * 4 + (0x40000000).to_bytes(4, "big")  # 90 degrees clockwise
+    content[place : place + 36] = quarter
+    frame = next(Video.from_bytes(bytes(content)).window())
+    assert frame.size == (48, 64)
+    assert frame.getpixel((24, 10))[0] < 60  # left turned clockwise is top
+    assert frame.getpixel((24, 54))[0] > 195
+
+
+def test_gif_needs_no_extra(tmp_path: Path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    frames = [PIL.Image.new("RGB", (6, 4), (40 * i, 0, 0)) for i in range(5)]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, format="GIF", save_all=True, append_images=frames[1:], duration=200)
+    video = Video.from_bytes(buffer.getvalue())
+    assert (len(video), video.rate, video.duration, video.size) == (5, 5.0, 1.0, (6, 4))
+    assert [frame.getpixel((0, 0))[0] for frame in video.window(1, 4)] == [40, 80, 120]
+    with pytest.raises(MediaError, match="truncated"):
+        list(Video.from_bytes(buffer.getvalue()[:-20]).window())
+
+
+def test_without_the_extra_the_error_names_it(clip: Path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(MediaError, match=r"assay\[video\]") as caught:
+        len(Video.from_path(clip))
+    assert caught.value.code == "missing_extra"
+
+
+def test_frames_as_pictures():
+    pictures = [Image.from_pil(PIL.Image.new("RGB", (5, 4), (i, i, i))) for i in range(6)]
+    video = Video.from_frames(pictures, fps=3)
+    assert (len(video), video.rate, video.duration, video.size) == (6, 3, 2.0, (5, 4))
+    assert [frame.getpixel((0, 0))[0] for frame in video.window(2, 5)] == [2, 3, 4]
+    assert video == Video.from_frames(pictures, fps=3)
+    assert video != Video.from_frames(pictures, fps=4)
+    assert video != Video.from_frames(pictures[::-1], fps=3)
+
+
+def test_one_origin():
+    for arguments in ({}, {"path": Path("a"), "data": b"b"}):
+        with pytest.raises(ValueError, match="exactly one origin"):
+            Video(**arguments)
+
+
+SCRIPT = """
+import resource, sys
+from assay.media import Video
+video = Video.from_path(sys.argv[1])
+total = seen = 0
+for start in range(0, len(video), 500):
+    for frame in video.window(start, start + 500):
+        seen += 1
+        total += frame.width
+print(seen, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def test_ten_thousand_frames_stay_under_300_mb(tmp_path: Path):
+    path = tmp_path / "long.mp4"
+    write_mp4(path, 10_000, fps=30)
+    done = subprocess.run([sys.executable, "-c", SCRIPT, str(path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    seen, megabytes = done.stdout.split()
+    assert int(seen) == 10_000
+    assert float(megabytes) < 300
