@@ -12,52 +12,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from assay.media import Image, Part, Text
-from assay.records.attachments import Kind, medium
-from assay.records.chat import from_chat, is_chat, to_chat
+from assay.records.chat import is_chat, to_chat
 from assay.records.formats.base import Encode, Format, Origin, Row, Target, context_of, with_context
 from assay.records.pairs import ordered_pairs
+from assay.records.placeholders import MediaQueue, images_of, turns_of, with_leading_images
 from assay.records.problems import BadRowError
 from assay.records.record import Message, Preference, Record, Response
 
 _USED = frozenset({"id", "prompt", "chosen", "rejected", "images", "image", "margin"})
 _OTHER_PROMPTS = frozenset({"conversations", "messages", "instruction", "question", "query", "context"})
-
-
-class MediaQueue:
-    """The media of one row, handed out in order.
-
-    Raises (``take``, ``finish``):
-        BadRowError: more placeholders than media, or fewer.
-    """
-
-    def __init__(self, columns: Mapping[Kind, Sequence[Any]], origin: Origin) -> None:
-        self._left = {kind: list(reversed(values)) for kind, values in columns.items()}
-        self._given = {kind: len(values) for kind, values in columns.items()}
-        self._root = origin.root
-
-    def take(self, kind: Kind) -> Part:
-        left = self._left.get(kind)
-        if not left:
-            given = self._given.get(kind, 0)
-            cause = f"more {kind} placeholders than {kind}s ({given})"
-            raise BadRowError("media_count", cause, f"give each {kind} one placeholder")
-        return medium(kind, left.pop(), self._root)
-
-    def rest(self, kind: Kind) -> list[Part]:
-        """All that no placeholder took."""
-        found: list[Part] = []
-        while self._left.get(kind):
-            found.append(self.take(kind))
-        return found
-
-    def untouched(self, kind: Kind) -> bool:
-        return bool(self._left.get(kind)) and len(self._left[kind]) == self._given[kind]
-
-    def finish(self) -> None:
-        for kind, left in self._left.items():
-            if left:
-                cause = f"{self._given[kind]} {kind}s, but placeholders for {self._given[kind] - len(left)}"
-                raise BadRowError("media_count", cause, f"give each {kind} one placeholder")
 
 
 def recognises(row: Any) -> bool:
@@ -84,43 +47,14 @@ def to_record(row: Mapping[str, Any], number: int, origin: Origin) -> Record:
         turns = (Message("user", (Text(prompt),)),)
         responses = tuple([Response((Message("assistant", (Text(text),)),)) for text in (chosen, rejected)])
     else:
-        queue = MediaQueue({"image": images}, origin)
-        turns = turns_of(prompt, "user", origin, queue)
-        responses = tuple([Response(turns_of(a, "assistant", origin, queue)) for a in (chosen, rejected)])
+        queue = MediaQueue({"image": images}, origin.root)
+        turns = turns_of(prompt, "user", origin.root, queue)
+        responses = tuple([Response(turns_of(a, "assistant", origin.root, queue)) for a in (chosen, rejected)])
         turns = with_leading_images(turns, queue)
         queue.finish()
     margin = row.get("margin")
     preference = Preference(0, 1, margin=None if margin is None else float(margin))
     return Record(origin.id(row, number), turns, responses, (preference,), context_of(row, _USED))
-
-
-def images_of(row: Mapping[str, Any]) -> list[Any]:
-    """The values of ``images``, or of ``image``; none where the column is missing or empty."""
-    images = row.get("images")
-    if images is not None:
-        return list(images)
-    return [] if row.get("image") is None else [row["image"]]
-
-
-def turns_of(value: Any, role: str, origin: Origin, queue: MediaQueue) -> tuple[Message, ...]:
-    """Messages from a string (spoken by ``role``), one message or a list of them."""
-    if isinstance(value, str):
-        return (Message(role, (Text(value),)),)
-    messages = [cast(Mapping[str, Any], value)] if isinstance(value, dict) else cast(Sequence[Mapping[str, Any]], value)
-    return from_chat(messages, origin.root, queue.take)
-
-
-def with_leading_images(prompt: tuple[Message, ...], queue: MediaQueue) -> tuple[Message, ...]:
-    """The prompt with images that have no placeholder at all put before the first user message's parts."""
-    if not queue.untouched("image") or any(isinstance(part, Image) for turn in prompt for part in turn.parts):
-        return prompt
-    first = next((index for index, message in enumerate(prompt) if message.role == "user"), None)
-    if first is None:
-        raise BadRowError("media_count", "images, but neither placeholders nor a user message", "add placeholders")
-    message = prompt[first]
-    parts = (*queue.rest("image"), *message.parts)
-    shown = Message(message.role, parts, message.name, message.tool_calls, message.tool_call_id)
-    return (*prompt[:first], shown, *prompt[first + 1 :])
 
 
 def _split(prompt: Any, chosen: Any, rejected: Any) -> tuple[Any, Any, Any]:

@@ -1,0 +1,120 @@
+"""Media in columns of their own, and the placeholders and ``<image>`` tags in messages that they fill, in order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from assay.media import Image, Part, Text
+from assay.records.attachments import KINDS, Kind, kind_of, medium
+from assay.records.chat import from_chat
+from assay.records.problems import BadRowError
+from assay.records.record import Message
+
+_TAG = re.compile("<(image|video|audio)>")
+
+
+class MediaQueue:
+    """The media of one row, handed out in order.
+
+    Raises (``take``, ``finish``):
+        BadRowError: more placeholders than media, or fewer.
+    """
+
+    def __init__(self, columns: Mapping[Kind, Sequence[Any]], root: Path) -> None:
+        self._left = {kind: list(reversed(values)) for kind, values in columns.items()}
+        self._given = {kind: len(values) for kind, values in columns.items()}
+        self._root = root
+
+    def take(self, kind: Kind) -> Part:
+        left = self._left.get(kind)
+        if not left:
+            given = self._given.get(kind, 0)
+            cause = f"more {kind} placeholders than {kind}s ({given})"
+            raise BadRowError("media_count", cause, f"give each {kind} one placeholder")
+        return medium(kind, left.pop(), self._root)
+
+    def rest(self, kind: Kind) -> list[Part]:
+        """All that no placeholder took."""
+        found: list[Part] = []
+        while self._left.get(kind):
+            found.append(self.take(kind))
+        return found
+
+    def untouched(self, kind: Kind) -> bool:
+        return bool(self._left.get(kind)) and len(self._left[kind]) == self._given[kind]
+
+    def finish(self) -> None:
+        for kind, left in self._left.items():
+            if left:
+                cause = f"{self._given[kind]} {kind}s, but placeholders for {self._given[kind] - len(left)}"
+                raise BadRowError("media_count", cause, f"give each {kind} one placeholder")
+
+
+def images_of(row: Mapping[str, Any]) -> list[Any]:
+    """The values of ``images``, or of ``image``; none where the column is missing or empty."""
+    images = row.get("images")
+    if images is not None:
+        return list(images)
+    return [] if row.get("image") is None else [row["image"]]
+
+
+def turns_of(value: Any, role: str, root: Path, queue: MediaQueue) -> tuple[Message, ...]:
+    """Messages from a string (spoken by ``role``), one message or a list of them."""
+    if isinstance(value, str):
+        return (Message(role, (Text(value),)),)
+    messages = [cast(Mapping[str, Any], value)] if isinstance(value, dict) else cast(Sequence[Mapping[str, Any]], value)
+    return from_chat(messages, root, queue.take)
+
+
+def with_leading_images(prompt: tuple[Message, ...], queue: MediaQueue) -> tuple[Message, ...]:
+    """The prompt with images that have no placeholder at all put before the first user message's parts."""
+    if not queue.untouched("image") or any(isinstance(part, Image) for turn in prompt for part in turn.parts):
+        return prompt
+    first = next((index for index, message in enumerate(prompt) if message.role == "user"), None)
+    if first is None:
+        raise BadRowError("media_count", "images, but neither placeholders nor a user message", "add placeholders")
+    message = prompt[first]
+    parts = (*queue.rest("image"), *message.parts)
+    shown = Message(message.role, parts, message.name, message.tool_calls, message.tool_call_id)
+    return (*prompt[:first], shown, *prompt[first + 1 :])
+
+
+def media_columns(row: Mapping[str, Any], prefix: str = "") -> dict[Kind, list[Any]]:
+    """The values of ``images``, ``videos`` and ``audios``; one value stands for a list of one."""
+    found: dict[Kind, list[Any]] = {}
+    for kind in KINDS:
+        values = row.get(f"{prefix}{kind}s")
+        if values is not None:
+            found[kind] = list(values) if isinstance(values, list | tuple) else [values]
+    return found
+
+
+def untagged(text: str, take: Callable[[Kind], Part]) -> tuple[Part, ...]:
+    """Parts from text with ``<image>``, ``<video>`` and ``<audio>`` tags; each tag takes the next medium."""
+    pieces = _TAG.split(text)
+    if len(pieces) == 1:
+        return (Text(text),)
+    parts = [Text(piece) if place % 2 == 0 else take(cast(Kind, piece)) for place, piece in enumerate(pieces)]
+    return tuple(part for part in parts if part != Text(""))
+
+
+def tagged(parts: Sequence[Part], put: Callable[[Kind, Part], None]) -> str:
+    """Text with a tag where each medium stands; each medium goes to ``put``.
+
+    Raises:
+        BadRowError: the text itself holds a tag.
+    """
+    text = ""
+    for part in parts:
+        if isinstance(part, Text):
+            if _TAG.search(part.text):
+                cause = "the text itself holds a media tag, which would be taken for a medium"
+                raise BadRowError("literal_tag", cause, "change the text, or write to the native or trl format")
+            text += part.text
+        elif (kind := kind_of(part)) is not None:
+            put(kind, part)
+            text += f"<{kind}>"
+    return text
