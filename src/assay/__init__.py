@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from assay.records import Record, Response, read, write
     from assay.rewards.base import Reward, Spec, chain, combine, fingerprint, score
+    from assay.rewards.load import load
     from assay.scores import Scores, Status
 
 __version__ = "0.1.0"
@@ -20,6 +21,7 @@ _HOMES = {
     "chain": "assay.rewards.base",
     "combine": "assay.rewards.base",
     "fingerprint": "assay.rewards.base",
+    "load": "assay.rewards.load",
     "read": "assay.records",
     "score": "assay.rewards.base",
     "Scores": "assay.scores",
@@ -38,6 +40,7 @@ __all__ = [
     "chain",
     "combine",
     "fingerprint",
+    "load",
     "read",
     "score",
     "write",

@@ -1,4 +1,4 @@
-"""Tiny backbones and rewards of real classes, for tests: yours and ours. Built from configurations, without downloads."""
+"""Tiny backbones and rewards of real classes, for your tests and ours: built from configurations, nothing downloaded."""
 
 from __future__ import annotations
 
@@ -102,17 +102,22 @@ def _built(make: Any, config: Any, seed: int) -> nn.Module:
 
 
 def _text_config(tokenizer: Any, kind: Any, **changes: Any) -> Any:
-    size = {"vocab_size": len(tokenizer), "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
+    size: dict[str, Any] = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+    }
     size |= {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 2048}
     ids = {name: getattr(tokenizer, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")}
     return kind(**{**size, **ids, **changes})
 
 
-_VISION = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+_VISION: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
 
 
 def tiny_text(seed: int = 0, *, chat: bool = True, **changes: Any) -> Backbone:
-    """A Llama: hidden 64, 2 layers. Without ``chat`` its tokenizer has no template. ``changes`` go to its LlamaConfig."""
+    """A Llama: hidden 64, 2 layers. Without ``chat`` its tokenizer has no template; ``changes`` go to LlamaConfig."""
     from transformers import LlamaConfig, LlamaModel
 
     special = ("<|im_start|>", "<|im_end|>") if chat else ()
@@ -251,9 +256,15 @@ def tiny_qwen2_5_vl(seed: int = 0) -> Backbone:
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLModel
 
     tokenizer = _qwen_tokenizer()
-    rope = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10000.0}
+    rope: dict[str, Any] = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10000.0}
     text = _text_config(tokenizer, dict, rope_parameters=rope)
-    vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": 64}
+    vision: dict[str, Any] = {
+        "depth": 2,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_heads": 2,
+        "out_hidden_size": 64,
+    }
     vision |= {"patch_size": 14, "spatial_merge_size": 2, "window_size": 56, "fullatt_block_indexes": [1]}
     config = Qwen2_5_VLConfig(text_config=text, vision_config=vision, **_qwen_ids(tokenizer))
     return backbone_from(_built(Qwen2_5_VLModel, config, seed), tokenizer, _qwen_processor(14))
@@ -264,9 +275,20 @@ def tiny_qwen3_vl(seed: int = 0) -> Backbone:
     from transformers import Qwen3VLConfig, Qwen3VLModel
 
     tokenizer = _qwen_tokenizer()
-    rope = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10000.0, "mrope_interleaved": True}
+    rope: dict[str, Any] = {
+        "rope_type": "default",
+        "mrope_section": [2, 3, 3],
+        "rope_theta": 10000.0,
+        "mrope_interleaved": True,
+    }
     text = _text_config(tokenizer, dict, rope_parameters=rope, head_dim=16)
-    vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": 64}
+    vision: dict[str, Any] = {
+        "depth": 2,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_heads": 2,
+        "out_hidden_size": 64,
+    }
     vision |= {"patch_size": 16, "spatial_merge_size": 2, "deepstack_visual_indexes": [0, 1]}
     vision |= {"num_position_embeddings": 64}
     config = Qwen3VLConfig(text_config=text, vision_config=vision, **_qwen_ids(tokenizer))

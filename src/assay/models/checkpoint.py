@@ -39,29 +39,35 @@ def weight_files(directory: Path) -> list[Path]:
         CheckpointError: there are none, or the index names a file outside the directory.
     """
     index = directory / "model.safetensors.index.json"
-    if index.is_file():
-        try:
-            names = sorted(
-                set(cast("dict[str, str]", json.loads(index.read_text(encoding="utf-8"))["weight_map"]).values())
-            )
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
-            raise CheckpointError(f"{index}: not a weight index: {error}") from error
-        for name in names:
-            if Path(name).name != name or not name.endswith(".safetensors"):
-                raise CheckpointError(f"{index}: names {name!r}, which is not a safetensors file of this directory")
-        files = [directory / name for name in names]
-    else:
-        files = [directory / "model.safetensors"]
-    missing = [file for file in files if not file.is_file()]
-    if missing:
-        pickled = sorted(file.name for pattern in _PICKLED for file in directory.glob(pattern))
-        if pickled:
-            raise CheckpointError(
-                f"{directory}: the weights are pickled ({', '.join(pickled)}), and unpickling runs code of whoever "
-                "made the file; convert them to safetensors where you trust them"
-            )
-        raise CheckpointError(f"{missing[0]}: no such file, and no other safetensors weights beside it")
-    return files
+    if not index.is_file():
+        return [safetensors_file(directory, "model")]
+    try:
+        indexed = cast("dict[str, dict[str, str]]", json.loads(index.read_text(encoding="utf-8")))
+        names = sorted(set(indexed["weight_map"].values()))
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise CheckpointError(f"{index}: not a weight index: {error}") from error
+    for name in names:
+        if Path(name).name != name or not name.endswith(".safetensors"):
+            raise CheckpointError(f"{index}: names {name!r}, which is not a safetensors file of this directory")
+    return [safetensors_file(directory, name.removesuffix(".safetensors")) for name in names]
+
+
+def safetensors_file(directory: Path, stem: str) -> Path:
+    """``directory/stem.safetensors``.
+
+    Raises:
+        CheckpointError: it is missing; the message names the pickled files that lie there instead.
+    """
+    file = directory / f"{stem}.safetensors"
+    if file.is_file():
+        return file
+    pickled = sorted(found.name for pattern in _PICKLED for found in directory.glob(pattern))
+    if pickled:
+        raise CheckpointError(
+            f"{directory}: the weights are pickled ({', '.join(pickled)}), and unpickling runs code of whoever made "
+            "the file; convert them to safetensors where you trust them"
+        )
+    raise CheckpointError(f"{file}: there is no such file")
 
 
 def read_header(file: Path) -> dict[str, tuple[str, tuple[int, ...]]]:

@@ -1,9 +1,10 @@
-"""Backbones from transformers: a model without its output layer, with the tokenizer and pictures it was trained with."""
+"""Backbones from transformers: a model without its output layer, and all that makes a record its input."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -73,7 +74,7 @@ class Backbone:
         )
 
     def encode(self, batch: Batch, /, **options: Any) -> list[Tensor]:
-        """For each sequence, in order over groups, the hidden states ``[reads, hidden]``; options as in `sharing.encode`."""
+        """For each sequence, in order over groups, its states ``[reads, hidden]``; options as in `sharing.encode`."""
         from assay.models.families import family_of
         from assay.models.sharing import encode
 
@@ -137,32 +138,17 @@ def load_backbone(
 
     Raises:
         CheckpointError: a pickled, damaged or hostile checkpoint, or weights that are missing.
-        FileNotFoundError: neither a directory nor a hub id that can be reached.
+        FileNotFoundError: neither a directory nor a hub id.
     """
-    from transformers import AutoConfig, AutoModel, AutoTokenizer
+    from transformers import AutoTokenizer
 
     reference, remote = located(path_or_id, local_files_only=local_files_only)
     where = placement(device, dtype)
-    try:
-        config = cast("Any", AutoConfig.from_pretrained(reference, **remote))
-    except OSError as error:
-        raise FileNotFoundError(f"{path_or_id}: no model configuration could be read: {error}") from error
-    if Path(reference).is_dir():
-        check_checkpoint(Path(reference), config)
-    module, report = cast("Any", AutoModel).from_pretrained(
-        reference,
-        config=config,
-        dtype=where.dtype,
-        attn_implementation=attention,
-        use_safetensors=True,
-        output_loading_info=True,
-        **remote,
-    )
-    check_loaded(str(path_or_id), report)
+    module = load_module(path_or_id, where, local_files_only=local_files_only, attention=attention)
     tokenizer = cast("Any", AutoTokenizer).from_pretrained(reference, **remote)
-    takes_pictures = getattr(config, "vision_config", None) is not None
+    takes_pictures = getattr(cast("Any", module).config, "vision_config", None) is not None
     return backbone_from(
-        module.to(where.device),
+        module,
         tokenizer,
         pil_processor(reference, **remote) if takes_pictures else None,
         template=template or _processor_template(Path(reference), tokenizer),
@@ -170,6 +156,52 @@ def load_backbone(
         source=str(path_or_id),
         where=where,
     )
+
+
+def load_module(
+    path_or_id: str | Path,
+    where: Placement,
+    *,
+    local_files_only: bool = False,
+    attention: str = "sdpa",
+    kind: Any = None,
+) -> nn.Module:
+    """The model of `load_backbone` alone: safetensors only, every weight found, none of the checkpoint's code run.
+
+    ``kind`` is another auto class of transformers than ``AutoModel``.
+    """
+    from transformers import AutoConfig, AutoModel
+
+    reference, remote = located(path_or_id, local_files_only=local_files_only)
+    try:
+        config = cast("Any", AutoConfig.from_pretrained(reference, **remote))
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path_or_id}: no model configuration could be read: {error}") from error
+    if Path(reference).is_dir():
+        check_checkpoint(Path(reference), config)
+    options = {"dtype": where.dtype, "attn_implementation": attention, "use_safetensors": True}
+    with quiet():
+        module, report = cast("Any", kind or AutoModel).from_pretrained(
+            reference, config=config, output_loading_info=True, **options, **remote
+        )
+    check_loaded(str(path_or_id), report)
+    return cast("nn.Module", module).to(where.device).eval()
+
+
+@contextmanager
+def quiet() -> Generator[None]:
+    """Keep transformers from printing progress and reports while it loads or saves; failures still raise."""
+    from transformers.utils import logging
+
+    level, shows = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if shows:
+            logging.enable_progress_bar()
 
 
 def located(path_or_id: str | Path, *, local_files_only: bool) -> tuple[str, dict[str, Any]]:

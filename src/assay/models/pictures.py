@@ -179,11 +179,8 @@ class Pictures:
         """The picture, preprocessed as the backbone's own image processor does it alone.
 
         Raises:
-            MediaError: it cannot be read or decoded.
-            ValueError: it is a tensor: those have no content to be known by.
+            MediaError: it cannot be read or decoded, or is a tensor (``not_encoded``).
         """
-        if image.tensor is not None:
-            raise ValueError("a picture given as a tensor cannot be scored by this backbone: give a file, bytes or PIL")
         key = f"{image.content_hash}:{self.fingerprint[:16]}"
         with self._lock:
             if key in self._kept:

@@ -403,11 +403,11 @@ class Tokeniser:
 
 
 def tokenizer_fingerprint(tokenizer: Any) -> str:
-    """sha256 of a tokenizer's vocabulary, added tokens and special tokens."""
+    """sha256 of a tokenizer's vocabulary, added tokens and BOS, EOS and UNK; padding plays no part in a score."""
     added = cast("Mapping[int, Any]", tokenizer.added_tokens_decoder)
     described = {
         "vocabulary": sorted(cast("Mapping[str, int]", tokenizer.get_vocab()).items()),
         "added": sorted((int(index), str(token.content), bool(token.special)) for index, token in added.items()),
-        "special": {name: str(token) for name, token in sorted(tokenizer.special_tokens_map.items())},
+        "special": [str(tokenizer.bos_token), str(tokenizer.eos_token), str(tokenizer.unk_token)],
     }
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()

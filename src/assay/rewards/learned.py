@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, final
 
@@ -199,6 +199,19 @@ class LearnedReward:
         }
         return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
+    def save(self, directory: str | Path, *, adapter: bool = False) -> Path:
+        """Write it to a directory that appears whole or not at all (see `rewards.saving.save`)."""
+        from assay.rewards.saving import save
+
+        return save(self, directory, adapter=adapter)
+
+    @staticmethod
+    def load(directory: str | Path, **options: Any) -> LearnedReward:
+        """A saved reward; a directory that no longer fits itself is refused (see `rewards.saving.load`)."""
+        from assay.rewards.saving import load
+
+        return load(directory, **options)
+
     def __repr__(self) -> str:
         return f"LearnedReward({type(self.backbone.module).__name__} from {self.backbone.source})"
 
@@ -258,11 +271,23 @@ def weights_fingerprint(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
+_NOT_ARITHMETIC = frozenset(
+    {"_name_or_path", "transformers_version", "architectures", "torch_dtype", "dtype", "num_labels", "id2label"}
+    | {"label2id", "problem_type", "pad_token_id", "bos_token_id", "eos_token_id", "use_cache", "output_attentions"}
+    | {"output_hidden_states", "return_dict", "attn_implementation", "_attn_implementation", "tie_word_embeddings"}
+    | {"chunk_size_feed_forward", "is_encoder_decoder"}
+)
+
+
+def _arithmetic(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a configuration that change what the model computes."""
+    kept = {name: value for name, value in config.items() if name not in _NOT_ARITHMETIC}
+    return {name: _arithmetic(v) if isinstance(v, Mapping) else v for name, v in sorted(kept.items())}
+
+
 def input_fingerprints(backbone: Backbone) -> dict[str, str]:
     """What shapes a backbone's input and arithmetic: template, tokenizer, preprocessing, configuration, dtype."""
-    hidden = ("_name_or_path", "transformers_version", "architectures", "torch_dtype", "dtype")
-    settings = cast("Mapping[str, Any]", backbone.config.to_dict())
-    config = {name: value for name, value in settings.items() if name not in hidden}
+    config = _arithmetic(cast("Mapping[str, Any]", backbone.config.to_dict()))
     return {
         "template": backbone.template.fingerprint,
         "tokenizer": tokenizer_fingerprint(backbone.tokenizer),

@@ -1,0 +1,145 @@
+"""From a reference on the command line or in a script to a reward."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+import torch
+
+from assay.rewards.base import Reward
+
+_FILE = re.compile(r"^(?P<file>.+\.py):(?P<name>[A-Za-z_]\w*)$")
+_HUB = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
+_FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "adapter/*")
+
+
+class LoadError(ValueError):
+    """A reference that names no reward; the message lists what was tried."""
+
+
+def load(
+    reference: str | Path, *, device: str | torch.device = "auto", dtype: str | torch.dtype = "auto", label: Any = None
+) -> Reward:
+    """A reward by reference.
+
+    - a directory written by `LearnedReward.save` (``assay train`` writes one);
+    - a directory or hub id of a transformers sequence classifier (``label`` where it has several);
+    - ``file.py:name``: a reward, or a function or class without required arguments that makes one. The file is run.
+
+    The network is used only for a hub id that is not in the local cache.
+
+    Raises:
+        LoadError: none of these.
+        CheckpointError: a directory that is damaged, pickled, hostile, or no longer fits itself.
+    """
+    text = str(reference)
+    found = _FILE.match(text)
+    if found:
+        return from_file(Path(found["file"]), found["name"])
+    place = Path(text).expanduser()
+    if place.is_dir():
+        return _from_directory(place, device, dtype, label)
+    if _HUB.match(text) and not place.exists():
+        return _from_directory(_from_hub(text), device, dtype, label)
+    raise LoadError(
+        f"{text}: no reward found. Tried: a directory (there is none of that name), a Python reference (it does not "
+        "read file.py:name), a hub id (it does not read owner/name)"
+    )
+
+
+def from_file(file: Path, name: str) -> Reward:
+    """The reward called ``name`` in a Python file, or what the function or class of that name makes.
+
+    Raises:
+        LoadError: no such file or name, the file fails, or the name is neither a reward nor makes one.
+    """
+    if not file.is_file():
+        raise LoadError(f"{file}:{name}: there is no file {file}")
+    value = getattr(_run(file), name, None)
+    if value is None:
+        raise LoadError(f"{file}:{name}: the file defines no {name!r}")
+    made = value
+    if callable(value) and (inspect.isclass(value) or _required(value) == 0):
+        try:
+            made = cast("Callable[[], object]", value)()
+        except Exception as error:
+            raise LoadError(f"{file}:{name}: making the reward failed: {type(error).__name__}: {error}") from error
+    if not callable(made) or inspect.isclass(made) or _required(made) != 1:
+        raise LoadError(
+            f"{file}:{name}: {made!r} is not a reward: a reward is called with one argument, the records, "
+            "and a function without arguments may make one"
+        )
+    return cast("Reward", made)
+
+
+def _required(value: Any) -> int:
+    parameters = inspect.signature(value).parameters.values()
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(p.kind in kinds and p.default is inspect.Parameter.empty for p in parameters)
+
+
+def _run(file: Path) -> ModuleType:
+    name = f"{file.stem}_{hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    folder = str(file.resolve().parent)
+    sys.path.insert(0, folder)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise LoadError(f"{file}: running it failed: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(folder)
+    return module
+
+
+def _from_directory(place: Path, device: str | torch.device, dtype: str | torch.dtype, label: Any) -> Reward:
+    from assay.rewards import saving
+    from assay.rewards.classifier import load_classifier
+
+    if saving.is_saved(place):
+        return saving.load(place, device=device, dtype=dtype)
+    config = place / "config.json"
+    if not config.is_file():
+        held = ", ".join(sorted(path.name for path in place.iterdir())[:8]) or "nothing"
+        raise LoadError(
+            f"{place}: no reward found. Tried: a saved reward (no {saving.MANIFEST}), a transformers model (no "
+            f"config.json). The directory holds {held}"
+        )
+    try:
+        classes = cast("list[str]", json.loads(config.read_text(encoding="utf-8")).get("architectures") or [])
+    except (ValueError, AttributeError) as error:
+        raise LoadError(f"{config}: not a model configuration: {error}") from error
+    if not any(name.endswith("ForSequenceClassification") for name in classes):
+        raise LoadError(
+            f"{place}: holds {' '.join(classes) or 'a model of no class'}, which has no reward head. Tried: a saved "
+            f"reward (no {saving.MANIFEST}), a sequence classifier. `assay train` makes a reward of such a model"
+        )
+    return load_classifier(place, device=device, dtype=dtype, label=label, local_files_only=True)
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(cast("Any", snapshot_download)(name, allow_patterns=list(_FILES)))
+    except Exception as error:
+        raise LoadError(
+            f"{name}: no reward found. Tried: a directory (there is none), the hub "
+            f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'})"
+        ) from error
