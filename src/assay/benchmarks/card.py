@@ -1,0 +1,199 @@
+"""The reward card: everything an audit found, as values; saved as one HTML file with JSON beside it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from assay.benchmarks.gates import Verdict
+from assay.benchmarks.probes.blindness import Effect
+from assay.benchmarks.slices import Slice
+from assay.metrics import Floats, Interval, PairAccuracy, Reliability
+
+
+@dataclass(frozen=True, slots=True)
+class RewardFacts:
+    """What was audited: its recipe, its fingerprint (or why it has none), and what it declares."""
+
+    recipe: str
+    fingerprint: str | None
+    fingerprint_note: str
+    spec: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DataFacts:
+    """What it was audited on. ``better_first`` is the share of pairs stored with the better response first.
+
+    ``fingerprint`` is a sha256 over the content of all records and their feedback. ``undecided`` counts comparisons
+    that raters left as ties.
+    """
+
+    name: str
+    fingerprint: str
+    records: int
+    responses: int
+    pairs: int
+    undecided: int
+    clusters: int
+    with_pictures: int
+    better_first: float
+
+
+@dataclass(frozen=True, slots=True)
+class NullResult:
+    """A null reward's accuracy, and how far the reward is above it on the same pairs; ``note`` where it has none."""
+
+    name: str
+    recipe: str
+    accuracy: Interval | None
+    gap: Interval | None
+    note: str = ""
+    outcomes: Floats | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How the probability ``sigmoid(margin / temperature)`` of the preferred response compares with being right.
+
+    ``temperature`` is fitted on all pairs; ``error``, ``brier`` and ``curve`` are cross-fitted: on each half of the
+    clusters with the temperature of the other half. ``raw_error`` is at temperature 1.
+    """
+
+    temperature: float
+    bounded: bool
+    error: float
+    raw_error: float
+    brier: float
+    curve: Reliability
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """Scores of better and of worse responses in shared bins: ``edges`` ``[bins + 1]``, counts ``[bins]``."""
+
+    edges: tuple[float, ...]
+    better: tuple[int, ...]
+    worse: tuple[int, ...]
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A pair that the reward got wrong, with what a reader needs to see why. ``pictures`` are data URIs."""
+
+    record: str
+    prompt: str
+    right: str
+    right_score: float
+    chosen: str
+    chosen_score: float
+    pictures: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Weakness:
+    """A slice and some pairs of it that went wrong."""
+
+    slice: Slice
+    failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What an audit found. ``passed`` when every gate did; `save` writes the page and its JSON."""
+
+    title: str
+    reward: RewardFacts
+    data: DataFacts
+    accuracy: Interval
+    pair_counts: PairAccuracy
+    nulls: tuple[NullResult, ...]
+    blindness: tuple[Effect, ...]
+    calibration: Calibration | None
+    statuses: Mapping[str, int]
+    distribution: Distribution
+    slices: tuple[Slice, ...]
+    weaknesses: tuple[Weakness, ...]
+    failures: tuple[Failure, ...]
+    how: Mapping[str, Any]
+    verdicts: tuple[Verdict, ...] = ()
+    wrong_picture_gaps: Mapping[str, Interval] = field(default_factory=dict[str, Interval])
+
+    @property
+    def passed(self) -> bool:
+        """Every gate that applies was passed."""
+        return all(verdict.passed for verdict in self.verdicts)
+
+    @property
+    def abstention_rate(self) -> float:
+        """Responses without a score among all, 0..1."""
+        total = sum(self.statuses.values())
+        return 1 - self.statuses.get("ok", 0) / total if total else 0.0
+
+    @property
+    def best_null(self) -> NullResult | None:
+        """The null whose lead is hardest to show; None where no null could be fitted."""
+        known = [null for null in self.nulls if null.gap is not None and not math.isnan(null.gap.low)]
+        return min(known, key=lambda null: cast("Interval", null.gap).low, default=None)
+
+    def effect(self, name: str) -> Effect | None:
+        """The blindness effect of that name; None where the perturbation could change nothing."""
+        return next((effect for effect in self.blindness if effect.name == name), None)
+
+    def swapped_over(self, null: str) -> Interval | None:
+        """Accuracy with another record's picture, less the named null's on the same pairs; None without pictures."""
+        return self.wrong_picture_gaps.get(null)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but pictures and per-pair arrays, as plain JSON values; NaN becomes None."""
+        found = cast("dict[str, Any]", plain(self))
+        return {"passed": self.passed, "abstention_rate": self.abstention_rate, **found}
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page, and the same facts as JSON beside it (``card.html`` and ``card.json``); returns the page.
+
+        The page is one file that opens offline: styles and pictures are inside, and it asks for nothing outside.
+        """
+        from assay.benchmarks.report import render
+
+        page = Path(path)
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(render(self), encoding="utf-8")
+        page.with_suffix(".json").write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False), encoding="utf-8")
+        return page
+
+
+_LEFT_OUT = frozenset({"outcomes", "pictures"})
+
+
+def plain(value: object) -> Any:
+    """Dataclasses, arrays and mappings as JSON values: NaN and infinities become None, fields of pictures are left."""
+    if is_dataclass(value) and not isinstance(value, type):
+        kept = [item.name for item in fields(value) if item.name not in _LEFT_OUT]
+        found = {name: plain(getattr(value, name)) for name in kept}
+        if isinstance(value, Slice):
+            found["pairs"] = int(value.pairs.size)
+        return found
+    if isinstance(value, np.ndarray):
+        return plain(cast("list[object]", value.tolist()))
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, np.integer):
+        return int(value)
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in cast("Mapping[object, object]", value).items()}
+    if isinstance(value, frozenset | set):
+        return sorted(str(item) for item in cast("frozenset[object]", value))
+    if isinstance(value, Sequence):
+        return [plain(item) for item in cast("Sequence[object]", value)]
+    return str(value)

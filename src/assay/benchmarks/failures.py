@@ -1,0 +1,97 @@
+"""Failures to look at: the pairs a reward got most wrong, with their pictures small enough to embed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from assay.benchmarks.base import Pairs
+from assay.benchmarks.card import Failure, Weakness
+from assay.benchmarks.report.pictures import thumbnail
+from assay.benchmarks.slices import Slice
+from assay.media import Image, Part
+from assay.metrics import Floats, Ints
+from assay.records import Message, Record
+
+MOST_CHARACTERS = 600
+MOST_PICTURES = 4
+
+
+def worst_failures(
+    records: Sequence[Record], pairs: Pairs, values: Floats, cluster: Ints, *, most: int = 12
+) -> tuple[Failure, ...]:
+    """The ``most`` pairs with the lowest negative margins, at most one a cluster."""
+    return _shown(np.arange(len(pairs)), records, pairs, values, cluster, most)
+
+
+def weaknesses_of(
+    slices: Sequence[Slice],
+    records: Sequence[Record],
+    pairs: Pairs,
+    values: Floats,
+    cluster: Ints,
+    *,
+    most: int = 4,
+    each: int = 4,
+) -> tuple[Weakness, ...]:
+    """The first ``most`` slices that hold failures, with up to ``each`` of them."""
+    found: list[Weakness] = []
+    for item in slices:
+        failures = _shown(item.pairs, records, pairs, values, cluster, each)
+        if failures:
+            found.append(Weakness(item, failures))
+        if len(found) == most:
+            break
+    return tuple(found)
+
+
+def _shown(
+    rows: Ints, records: Sequence[Record], pairs: Pairs, values: Floats, cluster: Ints, most: int
+) -> tuple[Failure, ...]:
+    margin = pairs.margins(values)[rows]
+    wrong = rows[margin < 0][np.argsort(margin[margin < 0], kind="stable")]
+    seen: set[int] = set()
+    chosen: list[Failure] = []
+    starts = np.cumsum([0, *(len(record.responses) for record in records)])
+    for row in wrong.tolist():
+        record = int(pairs.record[row])
+        if int(cluster[record]) in seen:
+            continue
+        seen.add(int(cluster[record]))
+        better, worse = int(pairs.better[row]), int(pairs.worse[row])
+        chosen.append(_failure(records[record], better - starts[record], worse - starts[record], values, better, worse))
+        if len(chosen) == most:
+            break
+    return tuple(chosen)
+
+
+def _failure(record: Record, better: int, worse: int, values: Floats, right_row: int, chosen_row: int) -> Failure:
+    right, chosen = record.responses[better], record.responses[worse]
+    parts = [part for message in (*record.prompt, *right.messages, *chosen.messages) for part in message.parts]
+    return Failure(
+        record=record.id,
+        prompt=_clipped("\n".join(_said(record.prompt))),
+        right=_clipped("\n".join(_said(right.messages))),
+        right_score=float(values[right_row]),
+        chosen=_clipped("\n".join(_said(chosen.messages))),
+        chosen_score=float(values[chosen_row]),
+        pictures=tuple(_pictures(parts)),
+    )
+
+
+def _said(messages: Sequence[Message]) -> Iterable[str]:
+    several = len(messages) > 1
+    for message in messages:
+        if message.text:
+            yield f"{message.role}: {message.text}" if several else message.text
+
+
+def _pictures(parts: Sequence[Part]) -> Iterable[str]:
+    pictures = [part for part in parts if isinstance(part, Image)]
+    for picture in pictures[:MOST_PICTURES]:
+        yield thumbnail(picture)
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1].rstrip() + "…"

@@ -1,0 +1,200 @@
+"""Gates: what a reward has to show before anyone optimises it. A gate is a function of the card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from assay.benchmarks.card import Card
+    from assay.metrics import Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a gate was passed: what was measured, the threshold in words, and why it matters."""
+
+    name: str
+    passed: bool
+    measured: str
+    threshold: str
+    why: str
+
+
+Gate: TypeAlias = "Callable[[Card], Verdict | None]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    recipe: str
+    judge: Gate
+
+    def __call__(self, card: Card) -> Verdict | None:
+        return self.judge(card)
+
+    def __repr__(self) -> str:
+        return self.recipe
+
+
+def beats_nulls(margin: float = 0.0) -> Gate:
+    """Accuracy is above every null reward's on the same pairs, by ``margin``, with confidence."""
+
+    def judge(card: Card) -> Verdict | None:
+        measured = [null for null in card.nulls if null.gap is not None]
+        if not measured:
+            return Verdict(
+                "Beats the null rewards",
+                False,
+                "no null reward could be fitted",
+                f"gain over each null: interval above {_points(margin)}",
+                "Without a null there is no telling what the accuracy is worth.",
+            )
+        hardest = min(measured, key=lambda null: _low(null.gap))
+        assert hardest.gap is not None
+        return Verdict(
+            "Beats the null rewards",
+            hardest.gap.low > margin,
+            f"{_signed(hardest.gap)} over “{hardest.name}”",
+            f"gain over each null: interval above {_points(margin)}",
+            "A reward that a shortcut equals teaches the shortcut.",
+        )
+
+    return _Named(f"beats_nulls({margin:g})", judge)
+
+
+def needs_the_picture() -> Gate:
+    """With another record's picture, accuracy falls."""
+
+    def judge(card: Card) -> Verdict | None:
+        effect = card.effect("swapped picture")
+        if effect is None:
+            return None
+        return Verdict(
+            "Needs the picture",
+            effect.change.high < 0,
+            f"{_signed(effect.change)} with another record's picture",
+            "accuracy falls: interval below 0",
+            "A reward that does not look at the picture pays for guessing.",
+        )
+
+    return _Named("needs_the_picture()", judge)
+
+
+def wrong_picture_is_no_help(null: str = "text only", tolerance: float = 0.0) -> Gate:
+    """With another record's picture, accuracy is not above the named null's on the same pairs."""
+
+    def judge(card: Card) -> Verdict | None:
+        gap = card.swapped_over(null)
+        if gap is None:
+            return None
+        return Verdict(
+            "A wrong picture is no help",
+            not gap.low > tolerance,
+            f"{_signed(gap)} over “{null}” with another record's picture",
+            f"not above that null: interval not above {_points(tolerance)}",
+            "What remains without the right picture should be no more than the text gives away.",
+        )
+
+    return _Named(f"wrong_picture_is_no_help({null!r}, {tolerance:g})", judge)
+
+
+def needs_the_prompt(least: float = 0.1) -> Gate:
+    """Without the text of the prompt, margins of pairs move by at least ``least`` standard deviations."""
+
+    def judge(card: Card) -> Verdict | None:
+        effect = card.effect("dropped prompt")
+        if effect is None:
+            return None
+        return Verdict(
+            "Needs the prompt",
+            effect.movement.low >= least,
+            f"margins move by {_range(effect.movement, '{:.2f}')} sd without it",
+            f"at least {least:g} sd: lower bound",
+            "A good answer to another question is a bad answer.",
+        )
+
+    return _Named(f"needs_the_prompt({least:g})", judge)
+
+
+def rarely_abstains(most: float = 0.01) -> Gate:
+    """At most this share of responses has no score."""
+
+    def judge(card: Card) -> Verdict | None:
+        rate = card.abstention_rate
+        return Verdict(
+            "Rarely abstains",
+            rate <= most,
+            f"{rate:.2%} of responses have no score",
+            f"at most {most:.0%}",
+            "Every abstention is a row that the consumer has to decide about.",
+        )
+
+    return _Named(f"rarely_abstains({most:g})", judge)
+
+
+def calibrated(most: float = 0.1) -> Gate:
+    """The expected calibration error after one fitted temperature is at most ``most``."""
+
+    def judge(card: Card) -> Verdict | None:
+        if card.calibration is None:
+            return None
+        error = card.calibration.error
+        return Verdict(
+            "Calibrated up to a temperature",
+            error <= most,
+            f"expected calibration error {error:.3f}",
+            f"at most {most:g}",
+            "Margins should mean the same everywhere: a sure reward should be right more often.",
+        )
+
+    return _Named(f"calibrated({most:g})", judge)
+
+
+def rarely_ties(most: float = 0.05) -> Gate:
+    """At most this share of judged pairs gets exactly the same score twice."""
+
+    def judge(card: Card) -> Verdict | None:
+        rate = card.pair_counts.tie_rate
+        if np.isnan(rate):
+            return None
+        return Verdict(
+            "Rarely ties",
+            rate <= most,
+            f"{rate:.2%} of pairs are exact ties",
+            f"at most {most:.0%}",
+            "A tie says nothing; many point to low precision or to answers that were not read.",
+        )
+
+    return _Named(f"rarely_ties({most:g})", judge)
+
+
+DEFAULT_GATES: tuple[Gate, ...] = (
+    beats_nulls(),
+    needs_the_picture(),
+    wrong_picture_is_no_help(),
+    needs_the_prompt(),
+    rarely_abstains(),
+    calibrated(),
+    rarely_ties(),
+)
+
+
+def _low(gap: Interval | None) -> float:
+    return float("inf") if gap is None or np.isnan(gap.low) else gap.low
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:g}"
+
+
+def _range(interval: Interval, form: str) -> str:
+    value, low, high = (form.format(number) for number in (interval.value, interval.low, interval.high))
+    return f"{value} [{low}, {high}]"
+
+
+def _signed(gap: Interval) -> str:
+    value, low, high = (f"{100 * number:+.1f}" for number in (gap.value, gap.low, gap.high))
+    return f"{value} points [{low}, {high}]"

@@ -1,0 +1,158 @@
+"""The charts of a report, drawn as SVG text: no script, no font and no picture from outside."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+from assay.benchmarks.card import Distribution
+from assay.metrics import Interval, Reliability
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of a forest chart: what is measured, its interval, and the class that colours it."""
+
+    label: str
+    interval: Interval
+    kind: str
+    note: str = ""
+
+
+def forest(rows: Sequence[Row], *, low: float, high: float, reference: float, form: str, label: str) -> Markup:
+    """Estimates with their intervals on one axis from ``low`` to ``high``, a line at ``reference``."""
+    left, right, width, pitch, top = 190, 150, 760, 34, 8
+    span = width - left - right
+    height = top + pitch * len(rows) + 30
+
+    def x(value: float) -> float:
+        return left + span * (min(max(value, low), high) - low) / (high - low)
+
+    bottom = top + pitch * len(rows)
+    drawn = [_ticks(low, high, form, x, top, bottom)]
+    drawn.append(f'<line class="reference" x1="{x(reference):.1f}" x2="{x(reference):.1f}" y1="{top}" y2="{bottom}"/>')
+    for number, row in enumerate(rows):
+        y = top + pitch * (number + 0.5)
+        found = row.interval
+        drawn.append(
+            f'<text class="label" x="{left - 14}" y="{y + 4.5:.1f}" text-anchor="end">{escape(row.label)}</text>'
+        )
+        if math.isnan(found.value):
+            drawn.append(f'<text class="note" x="{left + 6}" y="{y + 4.5:.1f}">{escape(row.note)}</text>')
+            continue
+        drawn.append(
+            f'<g class="{row.kind}"><line class="whisker" x1="{x(found.low):.1f}" x2="{x(found.high):.1f}" '
+            f'y1="{y:.1f}" y2="{y:.1f}"/><circle cx="{x(found.value):.1f}" cy="{y:.1f}" r="5.5"/></g>'
+        )
+        spread = f"{form.format(100 * found.low)} to {form.format(100 * found.high)}"
+        drawn.append(
+            f'<text class="figure" x="{width - right + 52}" y="{y + 4.5:.1f}" text-anchor="end">'
+            f"{form.format(100 * found.value)}</text>"
+            f'<text class="spread" x="{width - right + 62}" y="{y + 4.5:.1f}">{spread}</text>'
+        )
+    return _svg(width, height, label, drawn)
+
+
+def reliability_chart(curve: Reliability) -> Markup:
+    """Observed share right against predicted probability, one dot a bin, its area the share of pairs in it."""
+    size, left, top, side = 360, 46, 12, 296
+    low = 0.5
+
+    def x(value: float) -> float:
+        return left + side * (value - low) / (1 - low)
+
+    def y(value: float) -> float:
+        return top + side * (1 - max(value, 0.0))
+
+    drawn = [
+        f'<rect class="frame" x="{left}" y="{top}" width="{side}" height="{side}"/>',
+        f'<line class="reference" x1="{x(0.5)}" y1="{y(0.5)}" x2="{x(1)}" y2="{y(1)}"/>',
+    ]
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        drawn.append(f'<text class="tick" x="{left - 8}" y="{y(share) + 4}" text-anchor="end">{100 * share:.0f}</text>')
+    for share in (0.5, 0.75, 1.0):
+        drawn.append(
+            f'<text class="tick" x="{x(share)}" y="{top + side + 18}" text-anchor="middle">{100 * share:.0f}</text>'
+        )
+    total = float(curve.weight.sum())
+    points = list(zip(curve.predicted.tolist(), curve.observed.tolist(), curve.weight.tolist(), strict=True))
+    line = " ".join(f"{x(p):.1f},{y(o):.1f}" for p, o, _ in points)
+    drawn.append(f'<polyline class="curve" points="{line}"/>')
+    for predicted, observed, weight in points:
+        radius = 2.5 + 9 * math.sqrt(weight / total)
+        drawn.append(f'<circle class="bin" cx="{x(predicted):.1f}" cy="{y(observed):.1f}" r="{radius:.1f}"/>')
+    drawn.append(
+        f'<text class="tick" x="{left + side / 2}" y="{top + side + 38}" text-anchor="middle">'
+        "predicted chance of being right, %</text>"
+    )
+    return _svg(size, top + side + 46, "Reliability: share right against predicted chance", drawn)
+
+
+def histogram(found: Distribution) -> Markup:
+    """Scores of better and of worse responses as two outlines over shared bins, each scaled to its own total."""
+    width, height, left, top = 520, 250, 10, 14
+    if not found.edges:
+        return Markup("")
+    span, drop = width - 2 * left, height - 46
+    low, high = found.edges[0], found.edges[-1]
+    shares = [[count / max(sum(side), 1) for count in side] for side in (found.better, found.worse)]
+    tallest = max(max(side) for side in shares) or 1.0
+
+    def x(value: float) -> float:
+        return left + span * (value - low) / (high - low)
+
+    drawn: list[str] = []
+    for side, kind in zip(reversed(shares), ("worse", "better"), strict=True):
+        path = [f"M{x(low):.1f},{top + drop}"]
+        for share, start, end in zip(side, found.edges, found.edges[1:], strict=False):
+            level = top + drop * (1 - share / tallest)
+            path.append(f"L{x(start):.1f},{level:.1f}L{x(end):.1f},{level:.1f}")
+        drawn.append(f'<path class="area {kind}" d="{"".join(path)}L{x(high):.1f},{top + drop}Z"/>')
+    drawn.append(f'<line class="axis" x1="{left}" x2="{width - left}" y1="{top + drop}" y2="{top + drop}"/>')
+    for place in range(5):
+        value = low + (high - low) * place / 4
+        anchor = "start" if place == 0 else "end" if place == 4 else "middle"
+        drawn.append(
+            f'<text class="tick" x="{x(value):.1f}" y="{height - 12}" text-anchor="{anchor}">{value:.3g}</text>'
+        )
+    return _svg(width, height, "Scores of right and wrong answers", drawn)
+
+
+def whisker(found: Interval, *, low: float, high: float, reference: float, kind: str) -> Markup:
+    """One interval as a small chart for a table cell."""
+    width, height = 150, 18
+
+    def x(value: float) -> float:
+        return 6 + (width - 12) * (min(max(value, low), high) - low) / (high - low)
+
+    if math.isnan(found.value):
+        return Markup("")
+    middle = height / 2
+    drawn = [
+        f'<line class="reference" x1="{x(reference):.1f}" x2="{x(reference):.1f}" y1="0" y2="{height}"/>',
+        f'<g class="{kind}"><line class="whisker" x1="{x(found.low):.1f}" x2="{x(found.high):.1f}" y1="{middle}" '
+        f'y2="{middle}"/><circle cx="{x(found.value):.1f}" cy="{middle}" r="4.5"/></g>',
+    ]
+    said = f"{100 * found.value:.1f}, interval {100 * found.low:.1f} to {100 * found.high:.1f}"
+    return _svg(width, height, said, drawn, "whisker-chart")
+
+
+def _ticks(low: float, high: float, form: str, x: object, top: float, bottom: float) -> str:
+    place = x if callable(x) else float
+    step = next(s for s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 10.0) if (high - low) / s <= 8)
+    first = math.ceil(low / step - 1e-9)
+    drawn: list[str] = []
+    for number in range(first, math.floor(high / step + 1e-9) + 1):
+        at = place(number * step)
+        drawn.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{top}" y2="{bottom}"/>')
+        said = form.format(100 * number * step).removesuffix(".0")
+        drawn.append(f'<text class="tick" x="{at:.1f}" y="{bottom + 18}" text-anchor="middle">{said}</text>')
+    return "".join(drawn)
+
+
+def _svg(width: float, height: float, label: str, drawn: Sequence[str], name: str = "chart") -> Markup:
+    head = f'<svg class="{name}" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}">'
+    return Markup(head + "".join(drawn) + "</svg>")  # noqa: S704  every text above is escaped or a number
