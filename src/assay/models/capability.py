@@ -44,16 +44,14 @@ def shape_of(text: nn.Module) -> Shape:
     return Shape(weights=weights, layers=layers, width=heads * head, key_width=keys * head, device=device)
 
 
-def why_not(model: nn.Module, base: Any, text: nn.Module) -> str:
-    """Why a prompt cannot be shared exactly by this model; empty when nothing speaks against it."""
-    checks = (
-        _prompt_learning(model),
-        _recurrent(text),
-        _layer_kinds(text),
-        _bidirectional(text),
-        _attention(base, text),
-    )
-    return next((reason for reason in checks if reason), "")
+def why_not(model: nn.Module, text: nn.Module, *, prefix_lm: bool = False) -> str:
+    """Why a prompt cannot be shared exactly by this model; empty when nothing speaks against it.
+
+    ``prefix_lm``: the class declares its text part bidirectional, but masks it so that only the prompt is (PaliGemma).
+    """
+    checks = (_prompt_learning(model), _recurrent(text), _layer_kinds(text), _attention(text))
+    reasons = [*checks, "" if prefix_lm else _bidirectional(text)]
+    return next((reason for reason in reasons if reason), "")
 
 
 def _prompt_learning(model: nn.Module) -> str:
@@ -86,7 +84,7 @@ def _bidirectional(text: nn.Module) -> str:
     )
 
 
-def _attention(base: Any, text: Any) -> str:
+def _attention(text: Any) -> str:
     name = type(text).__name__
     can_set = getattr(type(text), "_can_set_attn_implementation", None)
     if can_set is None or not can_set() or not getattr(text, "_supports_attention_backend", False):

@@ -81,7 +81,7 @@ def family_of(model: nn.Module) -> Family:
     text = text_part(base)
     plain = Family(name=str(config.model_type), shape=shape_of(text))
     built = _FAMILIES.get(plain.name, _text)(plain, base)
-    reason = why_not(model, base, text)
+    reason = why_not(model, text, prefix_lm=built.blocks is _prompt_is_block)
     return replace(built, shares=not reason, why_not=reason)
 
 

@@ -71,7 +71,7 @@ def encode(
     if not sequences:
         return []
     _check(family, batch, sequences)
-    work = _Work(model, base_of(model), family, _features(base_of(model), family, batch, features or FeatureStore()))
+    work = _Work(model, base_of(model), family, _features(base_of(model), family, batch, features))
     plan = (layout or cheapest)(family, batch, token_budget)
     if layout is None and any(call.packed for call in plan.calls):
         found = verdict(model, batch, plan, work.run)
@@ -218,13 +218,14 @@ def _rows(rows: Sequence[Tensor], padding: int) -> Tensor:
     return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=padding)
 
 
-def _features(base: Any, family: Family, batch: Batch, store: FeatureStore) -> dict[str, ImageFeatures]:
-    keys = dict.fromkeys(key for sequence in flat(batch) for key in sequence.images)
+def _features(base: Any, family: Family, batch: Batch, store: FeatureStore | None) -> dict[str, ImageFeatures]:
+    pictures = {key: batch.pixels[key] for sequence in flat(batch) for key in sequence.images}
     tower = family.tower
-    if not keys or tower is None:
+    if not pictures or tower is None:
         return {}
-    pictures = [batch.pixels[key] for key in keys]
-    found = store.get(lambda chunk: tower(base, chunk), tower_parts(family, base), pictures)
+    store = FeatureStore(0) if store is None else store
+    made = store.get(lambda chunk: tower(base, chunk), tower_parts(family, base), list(pictures.values()))
+    found = {key: made[picture.key] for key, picture in pictures.items()}
     for key, features in found.items():
         if features.hidden.shape[0] != batch.pixels[key].tokens:
             raise ValueError(
