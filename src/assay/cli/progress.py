@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 
 @contextlib.contextmanager
 def progress_bar(what: str, unit: str = "responses") -> Generator[Callable[[int, int | None], None], None, None]:
-    """A bar driven by ``update(done, total)``, ``total`` None where it is not known; silent where there is no terminal."""
+    """A bar driven by ``update(done, total)``, ``total`` None where it is not known; silent without a terminal."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,

@@ -158,7 +158,10 @@ class _Combination:
     def spec(self) -> Spec:
         specs = [spec_of(reward) for reward in self.rewards]
         declared = cast("Callable[..., Spec] | None", getattr(self.by, "spec_after", None))
-        return merge(specs) if declared is None else declared(*specs)
+        if declared is None:
+            return merge(specs)
+        spec = declared(*specs)
+        return spec if self.abstain is any_abstains else replace(spec, low=None, high=None)
 
     def __call__(self, records: Sequence[Record], /) -> Scores:
         members = [score(reward, records) for reward in self.rewards]
@@ -181,7 +184,7 @@ def combine(*rewards: Reward, by: Combine, abstain: AbstainRule = any_abstains) 
     """One reward made of several. ``by`` makes one row of the members' rows; ``abstain`` says which rows then abstain.
 
     Each member sees only the columns it declares. A combination that has ``spec_after(*specs)`` says what range comes
-    of the members' ranges.
+    of the members' ranges; that range is declared under `any_abstains` alone, where no row lacks a member.
 
     Raises:
         ValueError: no reward was given.

@@ -10,19 +10,29 @@ from pathlib import Path
 from typing import Any, cast
 
 from assay.records import Record
+from assay.records.check import DuplicateIdsError, SeenIds
 
 
 def digest_of(records: Iterable[Record], needs: Sequence[str]) -> tuple[str, int, int]:
     """sha256 over the reward's view of every record, in order, and how many records and responses there are.
 
     A medium counts by path and size, or by its bytes where it is in memory: nothing is decoded, no file is read.
+
+    Raises:
+        DuplicateIdsError: some records share an id; all of them are listed.
     """
     total = hashlib.sha256()
+    seen = SeenIds()
+    duplicates: list[tuple[str, int, int]] = []
     count = responses = 0
     for record in records:
         total.update(record_digest(record, needs))
+        if (first := seen.add(record.id, count)) is not None:
+            duplicates.append((record.id, first, count))
         count += 1
         responses += len(record.responses)
+    if duplicates:
+        raise DuplicateIdsError(duplicates)
     return total.hexdigest(), count, responses
 
 

@@ -78,7 +78,7 @@ def score_file(
         ContractError: the reward breaks the contract of rewards.
         StorageError: the disk is full; a later call resumes.
         TypeError: ``records`` can be read only once, or the reward has no fingerprint.
-        ValueError: duplicate ids.
+        DuplicateIdsError: records share an id.
     """
     output = Path(output)
     write = writer_for(output)
@@ -129,11 +129,9 @@ def describe(reward: Reward, records: Iterable[Record], output: str | Path) -> d
 
 
 def _job(reward: Reward, records: Iterable[Record]) -> Job:
-    from assay.records.check import refuse_duplicates
-
     if iter(records) is records:
         raise TypeError("score_file reads the records twice: give a list, or an iterable that starts anew each time")
-    data, count, responses = digest_of(refuse_duplicates(records), spec_of(reward).needs)
+    data, count, responses = digest_of(records, spec_of(reward).needs)
     return Job(fingerprint(reward), name_of(reward), data, count, responses)
 
 
