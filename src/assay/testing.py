@@ -1,4 +1,4 @@
-"""Tiny backbones and rewards of real classes, for your tests and ours: built from configurations, nothing downloaded."""
+"""Tiny backbones and rewards of real classes, for your tests and ours, built from configurations."""
 
 from __future__ import annotations
 

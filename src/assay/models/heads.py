@@ -19,18 +19,19 @@ class ScalarHead(nn.Module):
 
     def __init__(self, hidden: int, *, bias: bool = False, norm: bool = False, seed: int = 0) -> None:
         super().__init__()
+        self.has_bias = bias
         self.norm = nn.LayerNorm(hidden, dtype=torch.float32) if norm else None
         self.linear = nn.Linear(hidden, 1, bias=bias, dtype=torch.float32)
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             self.linear.weight.copy_(torch.randn((1, hidden), generator=generator) / (hidden + 1) ** 0.5)
-            if self.linear.bias is not None:
+            if bias:
                 self.linear.bias.zero_()
 
     @property
     def is_plain(self) -> bool:
         """Neither bias nor norm."""
-        return self.norm is None and self.linear.bias is None
+        return self.norm is None and not self.has_bias
 
     def forward(self, hidden: Tensor) -> Tensor:
         """``[..., hidden]`` to ``[...]``, float32, outside any autocast."""

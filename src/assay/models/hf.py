@@ -18,7 +18,8 @@ from assay.models.checkpoint import CheckpointError, check_checkpoint
 from assay.models.pictures import PictureLayout, Pictures, picture_layout, pil_processor
 from assay.models.placement import Placement, placement
 from assay.models.prepare import OnTooLong, Prepared, abstain, prepare
-from assay.models.templates import Template, Tokeniser, template_of
+from assay.models.templates import Template, template_of
+from assay.models.tokenise import Tokeniser
 from assay.records import Record
 
 

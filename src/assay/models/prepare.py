@@ -11,17 +11,17 @@ from torch import Tensor
 
 from assay.media import MediaError
 from assay.models.base import Batch, TokenSequence
+from assay.models.control import TemplateError
 from assay.models.pictures import Picture, Pictures
 from assay.models.templates import (
     Candidate,
     Segment,
     Template,
-    TemplateError,
-    Tokeniser,
     UnsupportedMediaError,
     check_parts,
     pictures_of,
 )
+from assay.models.tokenise import Tokeniser
 from assay.records import Message, Record, Response
 from assay.scores import Status
 

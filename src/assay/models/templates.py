@@ -10,14 +10,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol, cast, final
 
-import torch
-
 from assay.media import Image, Text, Video
-from assay.models.base import TokenSequence
+from assay.models.control import TemplateError, control_tokens, free_mark, guard, unmark
 from assay.models.pictures import Picture, PictureLayout
 from assay.records import Message
 
-_MARKS = tuple(chr(code) for code in range(0xE000, 0xE020))
 _PLAIN = (
     "{% for message in messages %}{{ message['role'] | capitalize }}: "
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
@@ -25,10 +22,6 @@ _PLAIN = (
     "{% if part['type'] == 'text' %}{{ part['text'] }}{% else %}PLACEHOLDER{% endif %}"
     "{% endfor %}{% endif %}{{ '' if loop.last else '\\n' }}{% endfor %}"
 )
-
-
-class TemplateError(ValueError):
-    """A dialogue that this backbone's template cannot write; the message says why."""
 
 
 class UnsupportedMediaError(ValueError):
@@ -242,63 +235,6 @@ def check_parts(message: Message, *, takes_pictures: bool) -> None:
         raise UnsupportedMediaError(f"this backbone does not take {kind}: {remedy}")
 
 
-def control_tokens(tokenizer: Any, layout: PictureLayout | None) -> re.Pattern[str]:
-    """Matches every token that a message must not be able to write: special tokens and picture placeholders."""
-    return _any_of(control_ids(tokenizer, layout))
-
-
-def control_ids(tokenizer: Any, layout: PictureLayout | None) -> dict[str, int]:
-    """The id of each control token by its text."""
-    added = cast("Mapping[int, Any]", tokenizer.added_tokens_decoder)
-    found = {str(token.content): int(index) for index, token in added.items() if token.special}
-    for token in (*tokenizer.all_special_tokens, *((layout.placeholder, layout.token) if layout else ())):
-        found.setdefault(str(token), int(tokenizer.convert_tokens_to_ids(token)))
-    return {token: index for token, index in found.items() if token}
-
-
-def _any_of(tokens: Iterable[str]) -> re.Pattern[str]:
-    longest_first = sorted(tokens, key=len, reverse=True)
-    return re.compile("|".join(re.escape(token) for token in longest_first) or r"(?!)")
-
-
-def free_mark(contents: object) -> str:
-    """A character that stands nowhere in the contents.
-
-    Raises:
-        TemplateError: every candidate character is taken.
-    """
-    text = json.dumps(contents, ensure_ascii=False, default=str)
-    for mark in _MARKS:
-        if mark not in text:
-            return mark
-    raise TemplateError("the dialogue uses every private-use character from U+E000 to U+E01F")
-
-
-def guard(value: object, control: re.Pattern[str], mark: str) -> object:
-    """The same value with ``mark`` set behind the first character of every control token in its strings."""
-    if isinstance(value, str):
-        return control.sub(lambda found: found[0][0] + mark + found[0][1:], value)
-    if isinstance(value, Mapping):
-        pairs = cast("Mapping[str, object]", value)
-        return {key: item if key == "type" else guard(item, control, mark) for key, item in pairs.items()}
-    if isinstance(value, list | tuple):
-        return [guard(item, control, mark) for item in cast("Sequence[object]", value)]
-    return value
-
-
-def unmark(text: str, mark: str) -> tuple[str, tuple[int, ...]]:
-    """The text without marks, and the offsets in it of the control tokens that were marked."""
-    if not mark or mark not in text:
-        return text, ()
-    pieces = text.split(mark)
-    ends: list[int] = []
-    length = 0
-    for piece in pieces[:-1]:
-        length += len(piece)
-        ends.append(length - 1)
-    return "".join(pieces), tuple(ends)
-
-
 def expand(text: str, layout: PictureLayout | None, pictures: Sequence[Picture]) -> str:
     """The text with the n-th picture placeholder replaced by what stands for the n-th picture.
 
@@ -313,101 +249,3 @@ def expand(text: str, layout: PictureLayout | None, pictures: Sequence[Picture])
             f"the chat template wrote {len(pieces) - 1} of {layout.placeholder!r} for {len(pictures)} pictures"
         )
     return pieces[0] + "".join(picture.text + piece for picture, piece in zip(pictures, pieces[1:], strict=True))
-
-
-@final
-class Tokeniser:
-    """Turns written segments into token sequences, whole; control tokens marked as text stay text."""
-
-    def __init__(self, tokenizer: Any, layout: PictureLayout | None) -> None:
-        self.tokenizer = tokenizer
-        self.layout = layout
-        self._control = control_ids(tokenizer, layout)
-        self._control_ids = frozenset(self._control.values())
-        self._literal = _any_of(self._control)
-        self._as_text: dict[str, list[int]] = {}
-
-    def __call__(self, written: Sequence[tuple[Segment, ...]], keys: Sequence[tuple[str, ...]]) -> list[TokenSequence]:
-        """One sequence a candidate; ``keys`` are its pictures' keys in order.
-
-        Raises:
-            TemplateError: a control token stands in a message, and this tokenizer cannot say where tokens begin.
-        """
-        flat = [segment for segments in written for segment in segments]
-        ids = iter(self._ids(flat))
-        return [
-            self._sequence(segments, [next(ids) for _ in segments], images)
-            for segments, images in zip(written, keys, strict=True)
-        ]
-
-    def _ids(self, segments: Sequence[Segment]) -> list[list[int]]:
-        found: list[list[int]] = [[] for _ in segments]
-        for adds in (False, True):
-            for marked in (False, True):
-                rows = [i for i, s in enumerate(segments) if s.adds is adds and bool(s.marks) is marked]
-                if not rows:
-                    continue
-                if marked and not self.tokenizer.is_fast:
-                    raise TemplateError("a message holds a control token, and this tokenizer cannot keep it as text")
-                made = self.tokenizer(
-                    [segments[i].text for i in rows],
-                    add_special_tokens=adds,
-                    return_attention_mask=False,
-                    return_token_type_ids=False,
-                    return_offsets_mapping=marked,
-                    verbose=False,
-                )
-                for place, row in enumerate(rows):
-                    ids = cast("list[int]", made["input_ids"][place])
-                    offsets = cast("list[tuple[int, int]]", made["offset_mapping"][place]) if marked else []
-                    found[row] = self._without_forged(segments[row], ids, offsets) if marked else ids
-        return found
-
-    def _without_forged(self, segment: Segment, ids: list[int], offsets: list[tuple[int, int]]) -> list[int]:
-        made: list[int] = []
-        for token, (start, end) in zip(ids, offsets, strict=True):
-            forged = [mark for mark in segment.marks if start <= mark < end] if token in self._control_ids else []
-            literal = self._literal.match(segment.text, forged[0]) if forged else None
-            made += self._text_ids(literal[0]) if literal else [token]
-        return made
-
-    def _text_ids(self, literal: str) -> list[int]:
-        if literal not in self._as_text:
-            self._as_text[literal] = self._split(literal)
-        return self._as_text[literal]
-
-    def _split(self, literal: str) -> list[int]:
-        halves = [(literal,), *((literal[:cut], literal[cut:]) for cut in range(1, len(literal)))]
-        for pieces in halves:
-            ids = [i for p in pieces for i in cast("list[int]", self._plain_ids(p))]
-            if ids and not self._control_ids.intersection(ids):
-                return ids
-        raise TemplateError(f"{literal!r} stands in a message, and this tokenizer cannot write it as text")
-
-    def _plain_ids(self, text: str) -> list[int]:
-        return self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-
-    def _sequence(self, segments: Sequence[Segment], parts: list[list[int]], images: tuple[str, ...]) -> TokenSequence:
-        bos = self.tokenizer.bos_token_id
-        if bos is not None and parts[0][:2] == [bos, bos]:
-            parts[0] = parts[0][1:]
-        ids = torch.tensor([token for part in parts for token in part], dtype=torch.long)
-        if not ids.numel():
-            raise TemplateError("the dialogue has no tokens at all")
-        kinds = [segment.kind for segment in segments]
-        types = self.layout.types(ids) if self.layout else None
-        if None not in kinds:
-            typed = [torch.full((len(part),), kind or 0) for kind, part in zip(kinds, parts, strict=True)]
-            types = torch.cat(typed)
-        return TokenSequence(ids, torch.tensor([ids.numel() - 1]), types, images)
-
-
-def tokenizer_fingerprint(tokenizer: Any) -> str:
-    """sha256 of a tokenizer's vocabulary, added tokens and BOS, EOS and UNK; padding plays no part in a score."""
-    added = cast("Mapping[int, Any]", tokenizer.added_tokens_decoder)
-    described = {
-        "vocabulary": sorted(cast("Mapping[str, int]", tokenizer.get_vocab()).items()),
-        "added": sorted((int(index), str(token.content), bool(token.special)) for index, token in added.items()),
-        "special": [str(tokenizer.bos_token), str(tokenizer.eos_token), str(tokenizer.unk_token)],
-    }
-    return hashlib.sha256(json.dumps(described).encode()).hexdigest()

@@ -12,18 +12,14 @@ from typing import Any, cast, final
 import torch
 from torch import Tensor, nn
 
+from assay.models.control import TemplateError, control_tokens
 from assay.models.families import base_of
 from assay.models.heads import ScalarHead
 from assay.models.hf import backbone_from, load_module, located
 from assay.models.pictures import pil_processor
 from assay.models.placement import placement
-from assay.models.templates import (
-    TemplateError,
-    UnsupportedMediaError,
-    check_parts,
-    control_tokens,
-    tokenizer_fingerprint,
-)
+from assay.models.templates import UnsupportedMediaError, check_parts
+from assay.models.tokenise import tokenizer_fingerprint
 from assay.records import Message, Record
 from assay.rewards.base import Spec, scores_of
 from assay.rewards.learned import LearnedReward, Progress, weights_fingerprint
@@ -204,7 +200,7 @@ class PairClassifier:
         chat = [{"role": message.role, "content": message.text} for message in messages]
         try:
             return self.tokenizer.apply_chat_template(chat, return_dict=True, return_tensors="pt")
-        except Exception as error:  # noqa: BLE001 - a template is a program of the checkpoint and may raise anything
+        except Exception as error:  # a template is a program and may raise anything
             raise TemplateError(f"the chat template refuses this dialogue: {error}") from error
 
     def _logits(self, batch: Sequence[_Pair]) -> Tensor:

@@ -13,7 +13,7 @@ from assay.models.hf import Backbone
 
 
 def as_classifier(module: nn.Module, head: nn.Module, backbone: Backbone) -> nn.Module | None:
-    """The model class that ``AutoModelForSequenceClassification`` loads, around the same weights; None if there is none.
+    """The class that ``AutoModelForSequenceClassification`` loads, around the same weights; None if there is none.
 
     Its pad token is one that never ends a templated response, because transformers reads the score at the last token
     that is not padding.

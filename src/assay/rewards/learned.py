@@ -20,7 +20,7 @@ from assay.models.hf import Backbone
 from assay.models.layout import TOKEN_BUDGET, Layout
 from assay.models.prepare import OnTooLong, Prepared, abstain
 from assay.models.sharing import encode
-from assay.models.templates import tokenizer_fingerprint
+from assay.models.tokenise import tokenizer_fingerprint
 from assay.records import Record
 from assay.rewards.base import Spec, scores_of
 from assay.scores import Scores, Status

@@ -28,7 +28,7 @@ from assay.models.templates import ChatTemplate, PrefixTemplate, Template
 from assay.records import Record
 from assay.rewards.card import write_card
 from assay.rewards.classifier_form import as_classifier, pad_token
-from assay.rewards.learned import LearnedReward, Reference, input_fingerprints, weights_fingerprint
+from assay.rewards.learned import LearnedReward, Reference, input_fingerprints
 
 MANIFEST = "assay.json"
 MARKER = "COMPLETE.json"
@@ -95,7 +95,7 @@ def load(
         head,
         max_length=manifest["max_length"],
         on_too_long=_POLICIES[manifest["on_too_long"]],
-        reference=Reference(**{**reference, "quantiles": tuple(reference["quantiles"])}) if reference else None,
+        reference=_reference(reference) if reference else None,
         card=manifest["card"],
     )
     if verify:
@@ -150,7 +150,7 @@ def _manifest(reward: LearnedReward) -> dict[str, Any]:
         "transformers": transformers.__version__,
         "model": type(base_of(reward.backbone.module)).__name__,
         "dtype": str(reward.backbone.placement.dtype),
-        "head": {"bias": reward.head.linear.bias is not None, "norm": reward.head.norm is not None},
+        "head": {"bias": reward.head.has_bias, "norm": reward.head.norm is not None},
         "template": _written_template(reward.backbone.template),
         "fingerprints": input_fingerprints(reward.backbone),
         "max_length": reward.max_length,
@@ -338,6 +338,10 @@ def _check_inputs(place: Path, backbone: Backbone, manifest: Mapping[str, Any]) 
             f"{place}: sample texts no longer give the token ids they gave when it was saved (saved with transformers "
             f"{manifest['transformers']}); its scores would differ"
         )
+
+
+def _reference(written: Mapping[str, Any]) -> Reference:
+    return Reference(written["mean"], written["std"], tuple(written["quantiles"]), written["rows"])
 
 
 def _fill_head(head: ScalarHead, file: Path) -> None:
