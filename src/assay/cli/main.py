@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from assay import __version__
-from assay.cli import doctor, filter, pick, score
+from assay.cli import convert, doctor, filter, pick, score
 
 app = typer.Typer(
     name="assay",
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.command()(score.score)
 app.command()(pick.pick)
 app.command()(filter.filter)
+app.command()(convert.convert)
 app.command()(doctor.doctor)
 
 _PACKAGE = str(Path(__file__).resolve().parents[1])

@@ -20,7 +20,7 @@ _LONE_POSITION = 0.99
 
 
 class DuplicateIdsError(ValueError):
-    """Records that share an id; ``duplicates`` are (id, first position, later position), positions counted from 0."""
+    """Records that share an id; ``duplicates``: at most 1,000 (id, first position, later position), from 0."""
 
     def __init__(self, duplicates: Sequence[tuple[str, int, int]]) -> None:
         listed = "; ".join(f"{name!r} at {first} and {later}" for name, first, later in duplicates[:20])
@@ -67,15 +67,19 @@ class SeenIds:
                 self._put(value, position)
 
 
-def refuse_duplicates(records: Iterable[Record]) -> None:
-    """Nothing, if all ids differ; to be called before work starts.
+def refuse_duplicates(records: Iterable[Record]) -> Iterator[Record]:
+    """The same records, passed through; go through them before work starts.
 
     Raises:
-        DuplicateIdsError: some records share an id; the message lists both positions.
+        DuplicateIdsError: after the last record, if some share an id; the message lists both positions.
     """
     seen = SeenIds()
-    found = ((record.id, seen.add(record.id, position), position) for position, record in enumerate(records))
-    duplicates = [(name, first, later) for name, first, later in found if first is not None]
+    duplicates: list[tuple[str, int, int]] = []
+    for position, record in enumerate(records):
+        first = seen.add(record.id, position)
+        if first is not None and len(duplicates) < _MOST_FINDINGS:
+            duplicates.append((record.id, first, position))
+        yield record
     if duplicates:
         raise DuplicateIdsError(duplicates)
 

@@ -110,7 +110,7 @@ def read(
         parts = [(origin, _again(claimed, str(path), split, index)) for index, origin in enumerate(origins)]
         return Records(parts, claimed, limit=limit, on_error=on_error)
     files = _files(Path(path), split)
-    found = chosen or _recognise_file(files[0])
+    found = chosen or _recognise_files(files)
     start = Path(path) if Path(path).is_dir() else Path(path).parent
     parts = [
         (Origin(_name(file, start), Path(media_root) if media_root is not None else file.parent), _opener(file))
@@ -152,6 +152,15 @@ def _files(path: Path, split: str | None) -> list[Path]:
 def _in_split(file: Path, split: str) -> bool:
     stem = file.name.split(".")[0]
     return split in file.parts[:-1] or stem == split or stem.startswith((f"{split}-", f"{split}_"))
+
+
+def _recognise_files(files: Sequence[Path]) -> Format:
+    found = _recognise_file(files[0])
+    for file in files[1:]:
+        other = _recognise_file(file)
+        if other is not found:
+            raise FormatError(f"{file} is in the {other.name} format, {files[0]} in {found.name}; read one at a time")
+    return found
 
 
 def _recognise_file(file: Path) -> Format:

@@ -33,11 +33,13 @@ class Target:
     """Where rows go. ``table`` for Parquet and for memory, which hold bytes; text files refer to media by path.
 
     ``folder`` is that of the file written; media given by bytes are laid down in ``media``, named by their content.
+    ``pretend`` opens and writes no file: a name stands for each medium, for a dry run.
     """
 
     table: bool
     folder: Path | None = None
     media: Path | None = None
+    pretend: bool = False
 
     def relative(self, path: Path) -> str:
         """The path as written: relative to the file's folder where it lies under it, else absolute."""
@@ -56,6 +58,8 @@ class Target:
             return [self.put(frame) for frame in part.frames]
         if not isinstance(part, Image | Video | Audio) or (part.path is None and part.data is None):
             raise BadRowError("unsupported_media", "a medium without encoded bytes", "save it to a file first")
+        if self.pretend:
+            return "medium"
         if self.table:
             return {"bytes": part.data if part.data is not None else _bytes_of(part), "path": None}
         if part.path is not None:
