@@ -21,7 +21,8 @@ from assay.records import (
     SpanLabels,
     StepLabels,
 )
-from assay.rewards.base import Reward, score, spec_of
+from assay.rewards.base import Reward, spec_of
+from assay.rewards.batches import score_each
 from assay.scores import Scores
 
 Advance = Callable[[int], None]
@@ -165,16 +166,16 @@ def values_of(reward: Reward, scores: Scores) -> Floats:
 def score_in_batches(
     reward: Reward, records: Sequence[Record], *, size: int = 256, advance: Advance | None = None
 ) -> Scores:
-    """Scores of all records, ``size`` records a call, without gradient. ``advance`` is told how many are done."""
-    import torch
+    """Scores of all records, ``size`` records a call, without gradient. ``advance`` is told how many are done.
 
+    A record on which the reward raises abstains with a typed status (see `rewards.batches.score_each`).
+    """
     parts: list[Scores] = []
-    with torch.no_grad():
-        for start in range(0, len(records), size):
-            batch = records[start : start + size]
-            parts.append(score(reward, batch))
-            if advance is not None:
-                advance(len(batch))
+    for start in range(0, len(records), size):
+        batch = records[start : start + size]
+        parts.append(score_each(reward, batch))
+        if advance is not None:
+            advance(len(batch))
     return Scores.concatenate(parts)
 
 

@@ -16,13 +16,14 @@ from assay.records import Message, Record
 
 MOST_CHARACTERS = 600
 MOST_PICTURES = 4
+SIGNIFICANT = 0.05
 
 
 def worst_failures(
     records: Sequence[Record], pairs: Pairs, values: Floats, cluster: Ints, *, most: int = 12
 ) -> tuple[Failure, ...]:
     """The ``most`` pairs with the lowest negative margins, at most one a cluster."""
-    return _shown(np.arange(len(pairs)), records, pairs, values, cluster, most)
+    return _shown(np.arange(len(pairs)), records, pairs, values, cluster, most, set())
 
 
 def weaknesses_of(
@@ -35,10 +36,11 @@ def weaknesses_of(
     most: int = 4,
     each: int = 4,
 ) -> tuple[Weakness, ...]:
-    """The first ``most`` slices that hold failures, with up to ``each`` of them."""
+    """Up to ``most`` slices, those worse than the rest first, with up to ``each`` failures no earlier slice showed."""
     found: list[Weakness] = []
-    for item in slices:
-        failures = _shown(item.pairs, records, pairs, values, cluster, each)
+    seen: set[int] = set()
+    for item in sorted(slices, key=lambda item: item.p_value >= SIGNIFICANT):
+        failures = _shown(item.pairs, records, pairs, values, cluster, each, seen)
         if failures:
             found.append(Weakness(item, failures))
         if len(found) == most:
@@ -47,11 +49,10 @@ def weaknesses_of(
 
 
 def _shown(
-    rows: Ints, records: Sequence[Record], pairs: Pairs, values: Floats, cluster: Ints, most: int
+    rows: Ints, records: Sequence[Record], pairs: Pairs, values: Floats, cluster: Ints, most: int, seen: set[int]
 ) -> tuple[Failure, ...]:
     margin = pairs.margins(values)[rows]
     wrong = rows[margin < 0][np.argsort(margin[margin < 0], kind="stable")]
-    seen: set[int] = set()
     chosen: list[Failure] = []
     starts = np.cumsum([0, *(len(record.responses) for record in records)])
     for row in wrong.tolist():

@@ -58,24 +58,24 @@ def forest(rows: Sequence[Row], *, low: float, high: float, reference: float, fo
 
 def reliability_chart(curve: Reliability) -> Markup:
     """Observed share right against predicted probability, one dot a bin, its area the share of pairs in it."""
-    size, left, top, side = 360, 46, 12, 296
-    low = 0.5
+    size, left, top, side, drop = 360, 46, 12, 296, 236
+    low, floor = 0.5, min(0.5, math.floor(4 * float(curve.observed.min())) / 4)
 
     def x(value: float) -> float:
         return left + side * (value - low) / (1 - low)
 
     def y(value: float) -> float:
-        return top + side * (1 - max(value, 0.0))
+        return top + drop * (1 - (value - floor) / (1 - floor))
 
     drawn = [
-        f'<rect class="frame" x="{left}" y="{top}" width="{side}" height="{side}"/>',
+        f'<rect class="frame" x="{left}" y="{top}" width="{side}" height="{drop}"/>',
         f'<line class="reference" x1="{x(0.5)}" y1="{y(0.5)}" x2="{x(1)}" y2="{y(1)}"/>',
     ]
-    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+    for share in (share for share in (0.0, 0.25, 0.5, 0.75, 1.0) if share >= floor):
         drawn.append(f'<text class="tick" x="{left - 8}" y="{y(share) + 4}" text-anchor="end">{100 * share:.0f}</text>')
     for share in (0.5, 0.75, 1.0):
         drawn.append(
-            f'<text class="tick" x="{x(share)}" y="{top + side + 18}" text-anchor="middle">{100 * share:.0f}</text>'
+            f'<text class="tick" x="{x(share)}" y="{top + drop + 18}" text-anchor="middle">{100 * share:.0f}</text>'
         )
     total = float(curve.weight.sum())
     points = list(zip(curve.predicted.tolist(), curve.observed.tolist(), curve.weight.tolist(), strict=True))
@@ -85,10 +85,10 @@ def reliability_chart(curve: Reliability) -> Markup:
         radius = 2.5 + 9 * math.sqrt(weight / total)
         drawn.append(f'<circle class="bin" cx="{x(predicted):.1f}" cy="{y(observed):.1f}" r="{radius:.1f}"/>')
     drawn.append(
-        f'<text class="tick" x="{left + side / 2}" y="{top + side + 38}" text-anchor="middle">'
+        f'<text class="tick" x="{left + side / 2}" y="{top + drop + 38}" text-anchor="middle">'
         "predicted chance of being right, %</text>"
     )
-    return _svg(size, top + side + 46, "Reliability: share right against predicted chance", drawn)
+    return _svg(size, top + drop + 46, "Reliability: share right against predicted chance", drawn)
 
 
 def histogram(found: Distribution) -> Markup:

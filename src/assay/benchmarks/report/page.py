@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -31,7 +32,7 @@ def render(card: Card) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "points": points, "spread": spread, "number": number}
+    environment.filters |= {"percent": percent, "points": points, "spread": spread, "number": number, "signs": signs}
     return environment.get_template("card.html.j2").render(
         card=card,
         style=style(),
@@ -78,6 +79,11 @@ def number(value: float) -> str:
     return DASH if math.isnan(value) else f"{value:.3g}".replace("-", MINUS)
 
 
+def signs(text: str) -> str:
+    """The text with a hyphen before a number as a minus sign, and no sign before zero."""
+    return re.sub(r"(?<!\w)-(?=\d)", MINUS, re.sub(r"(?<!\w)[+-](0\.0+)(?!\d)", r"\1", text))
+
+
 def _nulls_chart(card: Card) -> Markup:
     rows = [Row("this reward", card.accuracy, "reward")]
     rows += [Row(null.name, null.accuracy or _NOTHING, "null", null.note) for null in card.nulls]
@@ -98,7 +104,13 @@ def _change_chart(card: Card, change: Interval) -> Markup:
 
 def _slice_chart(card: Card, accuracy: Interval) -> Markup:
     kind = "bad" if accuracy.high < card.accuracy.value else "null"
-    return whisker(accuracy, low=0.0, high=1.0, reference=card.accuracy.value, kind=kind)
+    return whisker(
+        accuracy,
+        low=_floor([item.accuracy for item in card.slices]),
+        high=1.0,
+        reference=card.accuracy.value,
+        kind=kind,
+    )
 
 
 def _worded(value: object) -> str:
