@@ -1,0 +1,182 @@
+"""The records of a run as a reward takes them in: tokenised once, counted by status, cut to a token budget."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, final
+
+import torch
+from torch import Tensor
+
+from assay.media import Image, MediaError
+from assay.models.base import Batch, Pixels, TokenSequence
+from assay.models.templates import pictures_of
+from assay.records import Record
+from assay.rewards.learned import LearnedReward
+from assay.scores import Status
+
+ValuesOf: TypeAlias = Callable[[Batch], Tensor]
+_KEPT_TOKENS = 2**26
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """What the reward made of one record: ``rows[n]`` is the response that ``sequences[n]`` stands for."""
+
+    sequences: tuple[TokenSequence, ...]
+    rows: tuple[int, ...]
+    status: tuple[Status, ...]
+    tokens: int
+
+
+@final
+class Inputs:
+    """Records and what a reward makes of them. Token sequences are kept (up to 2^26 tokens), pictures by the backbone.
+
+    ``values_of`` turns a batch of token sequences into ``[sequences]``. ``status`` counts the responses of all records
+    seen so far, each once.
+    """
+
+    def __init__(self, reward: LearnedReward, records: Sequence[Record], values_of: ValuesOf | None = None) -> None:
+        self.reward = reward
+        self.records = records
+        self.values_of: ValuesOf = values_of or reward.values
+        self.status: Counter[Status] = Counter()
+        self._seen: set[int] = set()
+        self._cells: dict[int, _Cell] = {}
+        self._kept = 0
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def at(self, indices: Sequence[int]) -> list[Record]:
+        """The records of some indices."""
+        return [self.records[index] for index in indices]
+
+    def values(self, indices: Sequence[int], *, finite: bool = True) -> Tensor:
+        """``[responses]`` of the records in order; NaN where a response abstains, with no gradient there.
+
+        Raises:
+            FloatingPointError: the model computed a value that is not finite, and ``finite`` values are asked for;
+                otherwise that response abstains.
+        """
+        cells, batch = self._ready(indices)
+        rows: list[int] = []
+        start = 0
+        for cell in cells:
+            rows += [start + row for row in cell.rows]
+            start += len(cell.status)
+        device = self.reward.backbone.placement.device
+        if not rows:
+            return torch.full((start,), torch.nan, device=device)
+        found = self.values_of(batch)
+        wrong = ~found.detach().isfinite()
+        if finite and bool(wrong.any()):
+            raise FloatingPointError(f"{int(wrong.sum())} of {found.numel()} values are not finite")
+        found = torch.where(wrong, torch.nan, found)
+        place = torch.tensor(rows, device=found.device)
+        return torch.full((start,), torch.nan, device=found.device, dtype=found.dtype).index_put((place,), found)
+
+    def split(self, indices: Sequence[int], budget: int) -> Iterator[list[int]]:
+        """The indices in order, cut so that each part stays within ``budget`` tokens; a larger record is alone."""
+        part: list[int] = []
+        tokens = 0
+        for index, cell in zip(indices, self._prepared(indices), strict=True):
+            if part and tokens + cell.tokens > budget:
+                yield part
+                part, tokens = [], 0
+            part.append(index)
+            tokens += cell.tokens
+        if part:
+            yield part
+
+    def split_all(self, budget: int, share: int = 0, shares: int = 1) -> Iterator[list[int]]:
+        """All records in order, cut as by `split`; of several processes each takes its share."""
+        for first in range(0, len(self), 64):
+            yield from self.split(range(len(self))[first : first + 64][share::shares], budget)
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """What a model is given for some records; those of which nothing can be scored have no group."""
+        return self._ready(indices)[1]
+
+    def tokens(self, indices: Sequence[int]) -> tuple[int, int]:
+        """Tokens of all sequences of some records: (each prompt once, each sequence on its own)."""
+        cells = self._prepared(indices)
+        return sum(cell.tokens for cell in cells), sum(s.ids.numel() for cell in cells for s in cell.sequences)
+
+    def _ready(self, indices: Sequence[int]) -> tuple[list[_Cell], Batch]:
+        cells = self._prepared(indices)
+        pixels: dict[str, Pixels] = {}
+        for place, index in enumerate(indices):
+            try:
+                self._add_pixels(pixels, self.records[index], cells[place])
+            except MediaError:  # it was there an epoch ago: the record is looked at afresh
+                self.status.subtract(cells[place].status)
+                self._seen.discard(index)
+                self._cells.pop(index, None)
+                (cells[place],) = self._prepared([index])
+        return cells, Batch([cell.sequences for cell in cells if cell.sequences], pixels)
+
+    def _add_pixels(self, pixels: dict[str, Pixels], record: Record, cell: _Cell) -> None:
+        pictures = self.reward.backbone.pictures
+        for row, sequence in zip(cell.rows, cell.sequences, strict=True):
+            if not sequence.images or pictures is None:
+                continue
+            shown = pictures_of((*record.prompt, *record.responses[row].messages))
+            for key, image in zip(sequence.images, shown, strict=True):
+                if key not in pixels:
+                    pixels[key] = pictures.get(image).pixels
+
+    def _prepared(self, indices: Sequence[int]) -> list[_Cell]:
+        missing = [index for index in indices if index not in self._cells]
+        made = dict(zip(missing, self._make(self.at(missing)), strict=True))
+        for index, cell in made.items():
+            if index not in self._seen:
+                self._seen.add(index)
+                self.status.update(cell.status)
+            if self._kept < _KEPT_TOKENS:
+                self._cells[index] = cell
+                self._kept += sum(sequence.ids.numel() for sequence in cell.sequences)
+        return [made[index] if index in made else self._cells[index] for index in indices]
+
+    def _make(self, records: Sequence[Record]) -> list[_Cell]:
+        if not records:
+            return []
+        prepared = self.reward.prepare(records)
+        sequences = iter(sequence for group in prepared.batch.groups for sequence in group)
+        held = dict(zip(prepared.rows, sequences, strict=True))
+        cells: list[_Cell] = []
+        start = 0
+        for record in records:
+            rows = tuple(n for n in range(len(record.responses)) if start + n in held)
+            own = tuple(held[start + n] for n in rows)
+            status = prepared.status[start : start + len(record.responses)]
+            cells.append(_Cell(own, rows, status, _shared_tokens(own)))
+            start += len(record.responses)
+        return cells
+
+
+def picture_key(record: Record) -> Hashable:
+    """What the records of one picture have in common: the content of the prompt's pictures; unreadable ones by path."""
+    images = [part for message in record.prompt for part in message.parts if isinstance(part, Image)]
+    return tuple(_content(image) for image in images) or record.id
+
+
+def _content(image: Image) -> Hashable:
+    if image.tensor is not None:
+        return id(image.tensor)
+    try:
+        return image.content_hash
+    except MediaError:
+        return str(image.path)
+
+
+def _shared_tokens(sequences: Sequence[TokenSequence]) -> int:
+    if not sequences:
+        return 0
+    lengths = [sequence.ids.numel() for sequence in sequences]
+    stacked = torch.stack([sequence.ids[: min(lengths)] for sequence in sequences])
+    prefix = int((stacked == stacked[0]).all(0).long().cumprod(0).sum())
+    return sum(lengths) - prefix * (len(sequences) - 1)

@@ -1,0 +1,388 @@
+"""The training loop: one for every objective and backbone, over accelerate, exactly resumable."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from assay.records import Record
+from assay.rewards.learned import LearnedReward
+from assay.scores import Status
+from assay.training import checkpoint
+from assay.training.budgets import Position
+from assay.training.evaluation import tallied
+from assay.training.identity import chance, run_key, set_chance
+from assay.training.inputs import Inputs, ValuesOf, picture_key
+from assay.training.lora import merged, without_adapters
+from assay.training.order import batches, batches_by_key
+from assay.training.result import Event, Report, Result, State, TrainingError, quiet
+from assay.training.settings import Settings
+from assay.training.states import StateStore
+from assay.training.step import Outcome, Processes, Stepper
+from assay.training.supervision import Supervision
+from assay.training.tally import Tally
+from assay.training.trainable import train_mode, trainable
+
+__all__ = ["Event", "Report", "Result", "TrainingError", "quiet", "train", "workplace"]
+
+
+def workplace(output: Path) -> Path:
+    """Where a run keeps its checkpoints: beside the directory that the finished reward will have."""
+    return output.with_name(f"{output.name}.training")
+
+
+def train(
+    reward: LearnedReward,
+    records: Sequence[Record],
+    supervision: Supervision,
+    settings: Settings | None = None,
+    *,
+    evaluate: Sequence[Record] = (),
+    output: Path | None = None,
+    resume: bool = True,
+    states: StateStore | None = None,
+    report: Report = quiet,
+) -> Result:
+    """Train a reward in place and, with ``output``, save it there: a directory that is whole or absent.
+
+    Checkpoints lie in ``<output>.training``. A run that was stopped goes on from the newest whole one and ends with
+    the weights it would have had (bit-equal on one CPU thread; not with a budget of `Minutes`). ``resume=False`` starts
+    over. ``states`` keeps the hidden states of a frozen backbone for several runs, such as folds.
+
+    Responses that abstain (unreadable, too long) take no part and are counted. A step whose loss is not finite changes
+    nothing and is counted; ``max_skipped`` in a row end the run.
+
+    Raises:
+        TrainingError: no record has usable feedback; the loss stays not finite; the checkpoint is of another run.
+        CheckpointError: a checkpoint could not be written; the last whole one is intact.
+    """
+    chosen = settings or Settings()
+    run = _Run(reward, records, supervision, chosen, evaluate, output, states, report)
+    try:
+        run.begin(resume)
+        run.learn()
+        return run.finish()
+    finally:
+        run.release()
+
+
+@final
+class _Run:
+    def __init__(
+        self,
+        reward: LearnedReward,
+        records: Sequence[Record],
+        supervision: Supervision,
+        settings: Settings,
+        evaluate: Sequence[Record],
+        output: Path | None,
+        states: StateStore | None,
+        report: Report,
+    ) -> None:
+        if not records:
+            raise TrainingError("there are no records to train on")
+        self.given, self.supervision, self.settings = reward, supervision, settings
+        self.records, self.evaluate, self.output, self.report = records, evaluate, output, report
+        self.place = workplace(output) if output is not None else None
+        self.processes = Processes(reward.backbone.placement.device)
+        self.formats = {weight: weight.dtype for weight in reward.model.parameters()}
+        self.flags = {weight: weight.requires_grad for weight in reward.model.parameters()}
+        self.key = run_key(reward, records, evaluate, supervision, settings, self.processes.count)
+        loaded = reward.backbone.placement.dtype
+        self.lower = settings.autocast or (loaded if loaded in (torch.bfloat16, torch.float16) else None)
+        torch.manual_seed(settings.seed)
+        self.reward = trainable(reward, settings)
+        torch.manual_seed(settings.seed + self.processes.index)
+        self.named = {name: w for name, w in self.reward.model.named_parameters() if w.requires_grad}
+        if not self.named:
+            raise TrainingError("every weight is frozen; there is nothing to train")
+        values_of = self._values_of(states)
+        self.inputs = Inputs(self.reward, records, values_of)
+        self.held_out = Inputs(self.reward, evaluate, values_of)
+        self.keys = [picture_key(record) for record in records] if settings.by_picture else []
+        self.stepper = Stepper(self.reward, self.inputs, supervision, settings, self.processes, self.lower)
+        self.state, self.window = State(), Tally()
+        self.resumed: Path | None = None
+        self.ignored: tuple[tuple[Path, str], ...] = ()
+        self.saved_at = time.monotonic()
+        self.best: dict[str, Tensor] = {}
+        self.settled = False
+
+    def _values_of(self, states: StateStore | None) -> ValuesOf | None:
+        """A frozen backbone is read through a store of its hidden states."""
+        if any(weight.requires_grad for weight in self.reward.backbone.module.parameters()):
+            return None
+        store = states or StateStore(self.place / "states" if self.place is not None else None)
+        read = store.open(self.reward, self.lower)
+        head = self.reward.head
+        return lambda batch: head(read(batch))
+
+    # -- beginning and end --------------------------------------------------------------------------------------
+
+    def begin(self, resume: bool) -> None:
+        if self.place is None:
+            return
+        if not resume and self.processes.is_main:
+            for part in ("checkpoints", "best"):
+                shutil.rmtree(self.place / part, ignore_errors=True)
+        self.processes.wait()
+        found = checkpoint.newest(self.place / "checkpoints")
+        self.ignored = found.ignored
+        if found.path is not None:
+            self._restore(found.path)
+
+    def learn(self) -> None:
+        train_mode(self.reward.model)
+        while not self.state.done:
+            plan = self._plan(self.state.epoch)
+            while self.state.cursor < len(plan) and not self.state.done:
+                self._one(plan[self.state.cursor], len(plan))
+            if self.state.cursor >= len(plan):
+                self.state.epoch, self.state.cursor = self.state.epoch + 1, 0
+
+    def finish(self) -> Result:
+        best = checkpoint.newest(self.place / "best").path if self.place is not None else None
+        if self.state.best_step is not None:
+            self._fill(checkpoint.read(best)["weights"] if best is not None else self.best)
+        trained = self._settled()
+        result = self._result(trained)
+        if self.output is not None and self.processes.is_main:
+            trained.card = {**trained.card, "training": _plain(result.facts())}
+            lora = self.settings.lora
+            trained.save(self.output, adapter=lora is not None and not lora.merge)
+        self.processes.wait()
+        return result
+
+    def release(self) -> None:
+        """Leave the weights of the given reward in the formats and with the flags they had."""
+        if self.settings.lora is not None and not self.settled:
+            without_adapters(self.reward)
+        for weight, flag in self.flags.items():
+            weight.requires_grad_(flag)
+            weight.data = weight.data.to(self.formats[weight])
+            weight.grad = None
+        self.given.model.eval()
+
+    def _settled(self) -> LearnedReward:
+        lora = self.settings.lora
+        settled = self.given if lora is None else merged(self.reward) if lora.merge else self.reward
+        for weight, dtype in self.formats.items():
+            weight.data = weight.data.to(dtype)
+        settled.model.eval()
+        self.settled = True
+        return settled
+
+    def _result(self, trained: LearnedReward) -> Result:
+        state = self.state
+        return Result(
+            reward=trained,
+            history=tuple(state.history),
+            evaluations=tuple(state.evaluations),
+            best_step=state.best_step,
+            steps=state.step,
+            epochs=state.epoch + state.cursor / max(1, len(self._plan(state.epoch))),
+            seconds=state.seconds,
+            stopped=state.done,
+            skipped=state.skipped,
+            status=_total(self.processes.gather(self.inputs.status)),
+            evaluation_status=_total(self.processes.gather(self.held_out.status)),
+            excluded=state.excluded,
+            silent=state.silent,
+            resumed_from=self.resumed,
+            ignored_checkpoints=self.ignored,
+        )
+
+    # -- one step -----------------------------------------------------------------------------------------------
+
+    def _plan(self, epoch: int) -> list[list[int]]:
+        """The records of each step of an epoch."""
+        size, seed = self.settings.batch, self.settings.seed
+        made = (
+            batches_by_key(self.keys, size, seed=seed, epoch=epoch)
+            if self.settings.by_picture
+            else batches(len(self.records), size, seed=seed, epoch=epoch)
+        )
+        joined = self.settings.gradient_accumulation
+        return [list(chain(*made[first : first + joined])) for first in range(0, len(made), joined)]
+
+    def _progress(self, steps_per_epoch: int) -> float:
+        state = self.state
+        return min(1.0, self.settings.budget.progress(Position(state.step, steps_per_epoch, state.seconds)))
+
+    def _one(self, batch: list[int], steps: int) -> None:
+        state = self.state
+        clock = getattr(self.settings.budget, "clock", time.monotonic)
+        started = clock()
+        outcome = self.stepper.step(batch, self.settings.schedule(self._progress(steps)))
+        spent = torch.tensor([clock() - started], dtype=torch.float64, device=self.stepper.device)
+        state.seconds += float(self.processes.sum(spent)) / self.processes.count
+        state.step, state.cursor = state.step + 1, state.cursor + 1
+        self._count(outcome, batch)
+        progress = self._progress(steps)
+        ended = progress >= 1.0
+        if state.step % self.settings.log_every == 0 or ended:
+            self._log(outcome, progress)
+        every = self.settings.evaluate_every
+        if ended or (state.step % every == 0 if every else state.cursor == steps):
+            self._evaluate(progress)
+        state.done = state.done or ("budget" if ended else "")
+        if state.cursor == steps or state.done:
+            self._check_learned()
+        self._save_if_due()
+
+    def _count(self, outcome: Outcome, batch: Sequence[int]) -> None:
+        state = self.state
+        self.window.merge([outcome.tally])
+        state.learned += outcome.tally.items
+        if state.epoch == 0:
+            state.excluded += outcome.tally.excluded
+            state.silent += outcome.tally.silent
+        if not outcome.skipped:
+            state.in_a_row = 0
+            return
+        state.skipped[outcome.skipped] = state.skipped.get(outcome.skipped, 0) + 1
+        if outcome.skipped in ("nothing", "overflow"):
+            return
+        state.in_a_row += 1
+        if state.in_a_row >= self.settings.max_skipped:
+            ids = ", ".join(record.id for record in self.inputs.at(batch[:5]))
+            raise TrainingError(
+                f"{state.in_a_row} steps in a row were skipped ({outcome.skipped}), the last at step {state.step} with "
+                f"records {ids}, ...; no weight was changed by them. Lower the learning rate "
+                f"({self.settings.learning_rate}), look at these records, or train without autocast"
+            )
+
+    def _log(self, outcome: Outcome, progress: float) -> None:
+        together = Tally().merge(self.processes.gather(self.window))
+        figures = together.figures()
+        self.window = Tally()
+        if not figures:
+            return
+        entry = {
+            "step": float(self.state.step),
+            **figures,
+            **({"gradient_norm": outcome.gradient_norm} if math.isfinite(outcome.gradient_norm) else {}),
+            "learning_rate": float(self.stepper.optimizer.param_groups[0]["lr"]),
+            "seconds": self.state.seconds,
+        }
+        self.state.history.append(entry)
+        self.report(Event(progress, self.state.step, entry))
+
+    def _check_learned(self) -> None:
+        learned = self.processes.sum(torch.tensor(float(self.state.learned), device=self.stepper.device))
+        if float(learned) == 0 and not self.state.in_a_row:
+            counts = ", ".join(f"{count} {status}" for status, count in self.inputs.status.items())
+            raise TrainingError(
+                f"nothing to learn from in {len(self.records)} records: {self.state.silent} have no feedback of the "
+                f"objective's shape, {self.state.excluded} items lost a response that abstained (responses: {counts})"
+            )
+
+    # -- evaluation ---------------------------------------------------------------------------------------------
+
+    def _evaluate(self, progress: float) -> None:
+        if not len(self.held_out):
+            return
+        state = self.state
+        if state.evaluations and state.evaluations[-1]["step"] == state.step:
+            return
+        self.report(Event(progress, state.step, {}, "evaluating"))
+        tally = tallied(self.held_out, self.supervision, self.processes, self.settings.token_budget, self.lower)
+        figures = tally.figures()
+        if not figures:
+            raise TrainingError("no evaluation record has feedback of the objective's shape and can be scored")
+        state.evaluations.append({"step": float(state.step), **figures})
+        self.report(Event(progress, state.step, figures, "evaluated"))
+        quality = self.settings.watch(figures)
+        if state.best is None or quality > state.best:
+            state.best, state.best_step, state.since_best = quality, state.step, 0
+            self._keep_best()
+        else:
+            state.since_best += 1
+            if self.settings.patience is not None and state.since_best >= self.settings.patience:
+                state.done = "patience"
+
+    # -- checkpoints --------------------------------------------------------------------------------------------
+
+    def _keep_best(self) -> None:
+        if self.place is None:
+            self.best = {name: weight.clone() for name, weight in self._weights().items()}
+        elif self.processes.is_main:
+            checkpoint.write(self.place / "best", self.state.step, {"weights": self._weights()}, keep=1)
+
+    def _save_if_due(self) -> None:
+        if self.place is None:
+            return
+        every = self.settings.checkpoint_every
+        late = time.monotonic() - self.saved_at > 60.0 * self.settings.checkpoint_minutes
+        by_time = every is None and any(self.processes.gather(late))
+        if self.state.done or by_time or (every is not None and self.state.step % every == 0):
+            self._save(self.place)
+            self.saved_at = time.monotonic()
+
+    def _save(self, place: Path) -> None:
+        generators = self.processes.gather(chance())
+        if self.processes.is_main:
+            tree = {
+                "key": self.key,
+                "weights": self._weights(),
+                "optimizer": self.stepper.optimizer.state_dict(),
+                "scaler": self.stepper.scaler.state_dict(),
+                "state": asdict(self.state),
+                "window": self.window.state_dict(),
+                "chance": generators,
+            }
+            checkpoint.write(place / "checkpoints", self.state.step, tree)
+        self.processes.wait()
+
+    def _restore(self, path: Path) -> None:
+        tree = checkpoint.read(path)
+        self._refuse_another_run(path, tree["key"])
+        self._fill(tree["weights"])
+        self.stepper.optimizer.load_state_dict(tree["optimizer"])
+        if tree["scaler"]:
+            self.stepper.scaler.load_state_dict(tree["scaler"])
+        self.state = State(**tree["state"])
+        self.window = Tally.from_state(tree["window"])
+        set_chance(tree["chance"][self.processes.index])
+        self.resumed = path
+        assert self.place is not None
+        if self.processes.is_main:
+            for later in (self.place / "best").glob("step-*"):
+                if int(later.name.removeprefix("step-")) > self.state.step:
+                    shutil.rmtree(later)
+
+    def _refuse_another_run(self, path: Path, other: Mapping[str, str]) -> None:
+        names = [name for name in {**self.key, **other} if self.key.get(name) != other.get(name)]
+        if names:
+            shown = "; ".join(f"{name}: {other.get(name)} then, {self.key.get(name)} now" for name in names)
+            raise TrainingError(
+                f"{path} is the checkpoint of another run ({shown}): give the same settings and data to go on, "
+                "another output directory, or --no-resume to start over"
+            )
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: weight.detach() for name, weight in self.named.items()}
+
+    @torch.no_grad()
+    def _fill(self, weights: Mapping[str, Tensor]) -> None:
+        for name, weight in self.named.items():
+            weight.copy_(weights[name])
+
+
+def _total(counters: Sequence[Counter[Status]]) -> dict[Status, int]:
+    return {status: count for status, count in sum(counters, Counter[Status]()).items() if count}
+
+
+def _plain(facts: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(json.dumps(facts))

@@ -1,0 +1,34 @@
+"""What of a reward is trained: flags, formats and modes of its weights."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from assay.rewards.learned import LearnedReward
+from assay.training.lora import with_adapters
+from assay.training.settings import Settings
+
+
+def trainable(reward: LearnedReward, settings: Settings) -> LearnedReward:
+    """The reward with the chosen weights to train, in float32, and adapters if there are any."""
+    for weight in reward.model.parameters():
+        weight.requires_grad_(True)
+    for weight in settings.freeze(reward):
+        weight.requires_grad_(False)
+    if settings.lora is not None:
+        for weight in reward.backbone.module.parameters():
+            weight.requires_grad_(False)
+        reward = with_adapters(reward, settings.lora)
+    for weight in reward.model.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.float()
+    return reward
+
+
+def train_mode(model: nn.Module) -> None:
+    """Training mode for what is trained: a part without a trained weight keeps its dropout off."""
+    model.train()
+    for part in model.modules():
+        weights = list(part.parameters())
+        if weights and not any(weight.requires_grad for weight in weights):
+            part.eval()
