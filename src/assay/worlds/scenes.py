@@ -117,6 +117,7 @@ class Reads:
     text: str
 
 
+KINDS = tuple(Exists(shape, colour) for shape in SHAPES for colour in COLOURS)
 Fact: TypeAlias = Exists | Relates | Counts | Reads
 
 
@@ -129,24 +130,34 @@ def sample_scene(
     """A random scene: ``count`` shapes (or a range, both ends included) and one sign for each of ``signs``.
 
     Raises:
-        ValueError: more things than the grid has cells, or more shapes than there are pairs of shape and colour.
+        ValueError: more things than the grid has cells.
     """
     low, high = (count, count) if isinstance(count, int) else count
-    number = int(rng.integers(low, high + 1))
-    if number + len(signs) > GRID * GRID or number > len(SHAPES) * len(COLOURS):
-        raise ValueError(f"{number} shapes and {len(signs)} signs do not fit on {GRID} x {GRID} cells")
-    cells = rng.permutation(GRID * GRID)[: number + len(signs)].tolist()
-    kinds = rng.permutation(len(SHAPES) * len(COLOURS))[:number].tolist()
-    colours, sizes = list(COLOURS), list(SIZES)
-    things = [
-        Thing(SHAPES[kind // len(colours)], colours[kind % len(colours)], sizes[size], cell // GRID, cell % GRID)
-        for kind, size, cell in zip(kinds, rng.integers(0, 2, number).tolist(), cells, strict=False)
-    ]
-    ink = rng.integers(0, len(colours), len(signs)).tolist()
-    things += [
-        Thing(SIGN, colours[colour], "large", cell // GRID, cell % GRID, text)
-        for text, colour, cell in zip(signs, ink, cells[number:], strict=True)
-    ]
+    return placed(rng, some_kinds(rng, int(rng.integers(low, high + 1))), signs, background)
+
+
+def some_kinds(rng: np.random.Generator, count: int, among: Sequence[Exists] = KINDS) -> list[Exists]:
+    """``count`` different kinds of shape, drawn from ``among``."""
+    return [among[i] for i in rng.permutation(len(among))[:count].tolist()]
+
+
+def placed(
+    rng: np.random.Generator, kinds: Sequence[Exists], signs: Sequence[str] = (), background: str = "white"
+) -> Scene:
+    """Shapes of the given kinds and signs of the given texts, in random cells, sizes and sign colours.
+
+    Raises:
+        ValueError: more things than the grid has cells.
+    """
+    total = len(kinds) + len(signs)
+    if total > GRID * GRID:
+        raise ValueError(f"{len(kinds)} shapes and {len(signs)} signs do not fit on {GRID} x {GRID} cells")
+    cells = rng.permutation(GRID * GRID)[:total].tolist()
+    sizes, colours = list(SIZES), list(COLOURS)
+    drawn = zip(kinds, rng.integers(0, 2, len(kinds)).tolist(), cells, strict=False)
+    things = [Thing(kind.shape, kind.colour, sizes[size], cell // GRID, cell % GRID) for kind, size, cell in drawn]
+    ink = zip(signs, rng.integers(0, len(colours), len(signs)).tolist(), cells[len(kinds) :], strict=True)
+    things += [Thing(SIGN, colours[colour], "large", cell // GRID, cell % GRID, text) for text, colour, cell in ink]
     return Scene(_in_reading_order(things), background)
 
 
