@@ -47,6 +47,8 @@ def _message(message: Mapping[str, Any], root: Path, take: Callable[[Kind], Part
     if len(message) == 2:
         return Message(role, parts)
     calls = message.get("tool_calls") or ()
+    if calls and not content:
+        parts = ()
     return Message(role, parts, message.get("name"), tuple(calls), message.get("tool_call_id"))
 
 
@@ -85,7 +87,7 @@ def to_chat(
 ) -> list[dict[str, Any]]:
     """Dictionaries from messages; each medium goes to ``put`` and leaves a placeholder ``{"type": kind}``.
 
-    A message of one text has a string for content, unless ``typed`` asks for a list of parts everywhere.
+    Content is a string unless ``typed`` asks for lists of parts everywhere, or a message is more than one text.
 
     Raises:
         BadRowError: a medium, where ``put`` is None.
@@ -93,10 +95,17 @@ def to_chat(
     return [_to_dict(message, put, typed) for message in messages]
 
 
+def needs_parts(message: Message) -> bool:
+    """Whether a string cannot stand for the content: it is not one text, nor nothing beside tool calls."""
+    if not message.parts and message.tool_calls:
+        return False
+    return len(message.parts) != 1 or not isinstance(message.parts[0], Text)
+
+
 def _to_dict(message: Message, put: Callable[[Part], Any] | None, typed: bool) -> dict[str, Any]:
     row: dict[str, Any] = {"role": message.role}
-    if not typed and len(message.parts) == 1 and isinstance(message.parts[0], Text):
-        row["content"] = message.parts[0].text
+    if not typed and not needs_parts(message):
+        row["content"] = message.text
     else:
         row["content"] = [_to_part(part, put) for part in message.parts]
     if message.name is not None:

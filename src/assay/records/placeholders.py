@@ -9,9 +9,9 @@ from typing import Any, cast
 
 from assay.media import Image, Part, Text
 from assay.records.attachments import KINDS, Kind, kind_of, medium
-from assay.records.chat import from_chat
+from assay.records.chat import from_chat, needs_parts
 from assay.records.problems import BadRowError
-from assay.records.record import Message
+from assay.records.record import Message, Record
 
 _TAG = re.compile("<(image|video|audio)>")
 
@@ -80,6 +80,23 @@ def with_leading_images(prompt: tuple[Message, ...], queue: MediaQueue) -> tuple
     parts = (*queue.rest("image"), *message.parts)
     shown = Message(message.role, parts, message.name, message.tool_calls, message.tool_call_id)
     return (*prompt[:first], shown, *prompt[first + 1 :])
+
+
+def needs_typed_content(record: Record) -> bool:
+    """Whether some message is more than one text, so that content must be lists of typed parts."""
+    turns = (record.prompt, *(response.messages for response in record.responses))
+    return any(needs_parts(message) for messages in turns for message in messages)
+
+
+def refuse_late_parts(record: Record, typed: bool) -> None:
+    """Columns have one type: content is strings, or lists.
+
+    Raises:
+        BadRowError: the first records were written with strings, and this one needs lists.
+    """
+    if not typed and needs_typed_content(record):
+        cause = "the first message with media or several parts comes after 1,000 records of plain text"
+        raise BadRowError("late_media", cause, "put a record with media first")
 
 
 def media_columns(row: Mapping[str, Any], prefix: str = "") -> dict[Kind, list[Any]]:

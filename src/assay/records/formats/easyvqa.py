@@ -87,8 +87,13 @@ def _rows_of_split(place: Path, questions: Path) -> Iterator[Item]:
             yield item
             continue
         number, row = item
-        question, answer, image_id = row
-        image = picture(int(image_id))
+        try:
+            question, answer, image_id = row
+            image = picture(int(image_id))
+        except (TypeError, ValueError) as error:
+            remedy = "a row is [question, answer, image number]"
+            yield Problem(str(questions), number, number, "bad_row", f"not a question ({error})", remedy)
+            continue
         yield number, {"question": question, "answer": answer, "image_id": int(image_id), "image": image}
 
 

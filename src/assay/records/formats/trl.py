@@ -15,7 +15,14 @@ from assay.media import Image, Part, Text
 from assay.records.chat import is_chat, to_chat
 from assay.records.formats.base import Encode, Format, Origin, Row, Target, context_of, with_context
 from assay.records.pairs import ordered_pairs
-from assay.records.placeholders import MediaQueue, images_of, turns_of, with_leading_images
+from assay.records.placeholders import (
+    MediaQueue,
+    images_of,
+    needs_typed_content,
+    refuse_late_parts,
+    turns_of,
+    with_leading_images,
+)
 from assay.records.problems import BadRowError
 from assay.records.record import Message, Preference, Record, Response
 
@@ -84,8 +91,8 @@ def shared_prefix(chosen: Any, rejected: Any) -> int:
 
 
 def writer(first: Sequence[Record], target: Target) -> Encode:
-    """Conversational rows, one a preference; typed content lists throughout if one of the first records has media."""
-    typed = any(not isinstance(part, Text) for record in first for part in record.parts())
+    """Conversational rows, one a preference; typed content throughout if a first record has more than text."""
+    typed = any(needs_typed_content(record) for record in first)
 
     def encode(record: Record) -> list[Row]:
         return [_row(record, preference, name, target, typed) for name, preference in ordered_pairs(record)]
@@ -99,12 +106,10 @@ def _row(record: Record, preference: Preference, name: str, target: Target, type
     def put(part: Part) -> None:
         if not isinstance(part, Image):
             raise BadRowError("unsupported_media", "TRL rows hold images only", "write to the native format")
-        if not typed:
-            cause = "the first media come after 1,000 records without; the column types would change"
-            raise BadRowError("late_media", cause, "put a record with media first")
         images.append(target.put(part))
 
     chosen, rejected = record.responses[preference.better], record.responses[preference.worse]
+    refuse_late_parts(record, typed)
     row: Row = {
         "id": name,
         "prompt": to_chat(record.prompt, put, typed=typed),

@@ -8,10 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from assay.media import Image, Part, Text
+from assay.media import Image, Part
 from assay.records.chat import to_chat
 from assay.records.formats.base import Encode, Format, Origin, Row, Target, context_of, with_context
-from assay.records.placeholders import MediaQueue, images_of, turns_of, with_leading_images
+from assay.records.placeholders import (
+    MediaQueue,
+    images_of,
+    needs_typed_content,
+    refuse_late_parts,
+    turns_of,
+    with_leading_images,
+)
 from assay.records.problems import BadRowError
 from assay.records.record import Rating, Record, Response
 
@@ -37,8 +44,8 @@ def to_record(row: Mapping[str, Any], number: int, origin: Origin) -> Record:
 
 
 def writer(first: Sequence[Record], target: Target) -> Encode:
-    """Conversational rows, typed content throughout if one of the first records has media."""
-    typed = any(not isinstance(part, Text) for record in first for part in record.parts())
+    """Conversational rows, typed content throughout if a first record has more than text."""
+    typed = any(needs_typed_content(record) for record in first)
 
     def encode(record: Record) -> list[Row]:
         ratings = [feedback for feedback in record.feedback if isinstance(feedback, Rating)]
@@ -60,6 +67,7 @@ def _row(record: Record, rating: Rating, alone: bool, target: Target, typed: boo
             )
         images.append(target.put(part))
 
+    refuse_late_parts(record, typed)
     row: Row = {
         "id": record.id if alone else f"{record.id}:{rating.response}",
         "prompt": to_chat(record.prompt, put, typed=typed),
