@@ -6,6 +6,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from assay.benchmarks.audit import audit
+    from assay.benchmarks.verify import verify
     from assay.records import Record, Response, read, write
     from assay.rewards.base import Reward, Spec, chain, combine, fingerprint, score
     from assay.rewards.load import load
@@ -18,6 +20,7 @@ _HOMES = {
     "Response": "assay.records",
     "Reward": "assay.rewards.base",
     "Spec": "assay.rewards.base",
+    "audit": "assay.benchmarks.audit",
     "chain": "assay.rewards.base",
     "combine": "assay.rewards.base",
     "fingerprint": "assay.rewards.base",
@@ -26,6 +29,7 @@ _HOMES = {
     "score": "assay.rewards.base",
     "Scores": "assay.scores",
     "Status": "assay.scores",
+    "verify": "assay.benchmarks.verify",
     "write": "assay.records",
 }
 
@@ -37,12 +41,14 @@ __all__ = [
     "Spec",
     "Status",
     "__version__",
+    "audit",
     "chain",
     "combine",
     "fingerprint",
     "load",
     "read",
     "score",
+    "verify",
     "write",
 ]
 
