@@ -293,5 +293,5 @@ def input_fingerprints(backbone: Backbone) -> dict[str, str]:
         "tokenizer": tokenizer_fingerprint(backbone.tokenizer),
         "preprocessing": backbone.pictures.fingerprint if backbone.pictures is not None else "",
         "configuration": hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest(),
-        "dtype": str(backbone.placement.dtype),
+        "dtype": str(next(backbone.module.parameters()).dtype),
     }
