@@ -13,6 +13,8 @@ from assay.records.record import Message
 
 _NAMES: dict[str, Kind] = {form.format(kind): kind for kind in KINDS for form in ("{}", "{}_url", "input_{}")}
 
+_CARRIERS = ("bytes", "data", "path", "url")
+
 
 def no_media(kind: Kind) -> Part:
     """For columns without media: a bare placeholder is an error."""
@@ -78,7 +80,7 @@ def _part(part: Any, root: Path, take: Callable[[Kind], Part]) -> Part:
     if kind is None:
         known = "text, image, image_url, video, audio or input_audio"
         raise BadRowError("bad_message", f"a part of unknown type {name!r}", f"use {known}")
-    value = next((fields[key] for key in (name, kind, "bytes", "data", "path", "url") if fields.get(key)), None)
+    value = next((fields[key] for key in (name, kind, f"{kind}_url", *_CARRIERS) if fields.get(key)), None)
     return take(kind) if value is None else medium(kind, value, root)
 
 

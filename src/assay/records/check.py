@@ -218,7 +218,7 @@ def _wrong(record: Record, media: bool) -> Iterator[tuple[str, str]]:
     yield from _wrong_feedback(record)
     for preference in preferences_of(record):
         pair = (preference.better, preference.worse)
-        if max(pair) < len(record.responses) and not preference.tie:
+        if pair[0] != pair[1] and max(pair) < len(record.responses) and not preference.tie:
             better, worse = (record.responses[index].messages for index in pair)
             if better is worse or better == worse:
                 yield "equal_answers", f"responses {pair[0]} and {pair[1]} are equal, yet one is preferred"

@@ -176,7 +176,7 @@ def _parquet_rows(path: Path) -> Iterator[Item]:
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
+        file = pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise FormatError(f"{path}: not a whole Parquet file ({_first_line(error)}); write it again") from error
     with file:

@@ -39,7 +39,7 @@ def write(
 
     In text files media given by bytes are laid down in ``NAME_media/`` beside the file and referred to by relative path
     (native rows hold them in base64); Parquet files hold the bytes of all media (native: media by path stay paths).
-    Parquet column types are those of the first 1,000 rows.
+    Parquet column types are those of the first 1,000 rows; pages carry checksums, which `read` verifies.
 
     Raises:
         FormatError: an unknown or read-only format, or a suffix that cannot be written.
@@ -150,7 +150,7 @@ def _write_parquet(path: Path, rows: _Rows, report: _Report, to: Format, _compre
         schema = _inferred([row for _, row in batch])
     else:
         schema = pa.schema([("id", pa.string())])
-    with pq.ParquetWriter(path, schema) as writer:
+    with pq.ParquetWriter(path, schema, write_page_checksum=True) as writer:
         while batch:
             table = _table(batch, schema, report)
             writer.write_table(table)
