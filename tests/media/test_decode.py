@@ -81,6 +81,12 @@ def test_files_that_cannot_be_read(tmp_path: Path):
             assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["a\x00b.png", "a\ud800b.png"])
+def test_names_that_no_file_can_have(name):
+    with pytest.raises(MediaError, match="missing_file"):
+        Image.from_path(name).pil()
+
+
 def test_a_pipe_is_refused_and_does_not_block(tmp_path: Path):
     import os
 
@@ -98,15 +104,19 @@ def test_limits_on_bytes_pixels_and_side():
 
 
 @pytest.mark.parametrize("lossless", [True, False])
-def test_webp_is_refused_before_pillow_allocates_its_canvas(lossless):
+def test_webp_is_refused_before_pillow_allocates_its_canvas(lossless, monkeypatch):
     data = encoded(scenery(300, 200), "WEBP", lossless=lossless)
+    with monkeypatch.context() as patch:
+        patch.setattr(PIL.Image, "open", lambda *_, **__: pytest.fail("opened before its size was checked"))
+        assert code_of(data, Limits(max_pixels=300 * 200 - 1)) == "too_many_pixels"
     assert code_of(data, Limits(max_pixels=300 * 200 - 1)) == "too_many_pixels"
     assert decode(None, data, Limits(max_pixels=300 * 200)).size == (300, 200)
 
 
-def test_animated_webp_canvas_is_read_from_its_header():
+def test_animated_webp_canvas_is_read_from_its_header(monkeypatch):
     frames = [scenery(64, 48), scenery(64, 48).rotate(180)]
     data = encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:], duration=50)
+    monkeypatch.setattr(PIL.Image, "open", lambda *_, **__: pytest.fail("opened before its size was checked"))
     assert code_of(data, Limits(max_side=63)) == "too_many_pixels"
 
 

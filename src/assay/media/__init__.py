@@ -2,7 +2,19 @@
 
 from assay.media.cache import Cache, CacheCounts
 from assay.media.decode import DECODED
-from assay.media.source import Limits, MediaError
+from assay.media.source import Limits, MediaError, path_within
 from assay.media.values import Audio, Image, Part, Text, Video
 
-__all__ = ["DECODED", "Audio", "Cache", "CacheCounts", "Image", "Limits", "MediaError", "Part", "Text", "Video"]
+__all__ = [
+    "DECODED",
+    "Audio",
+    "Cache",
+    "CacheCounts",
+    "Image",
+    "Limits",
+    "MediaError",
+    "Part",
+    "Text",
+    "Video",
+    "path_within",
+]

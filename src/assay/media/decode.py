@@ -101,7 +101,7 @@ def read_header(path: Path | None, data: bytes | None, limits: Limits = PICTURES
         MediaError: see the table of this module.
     """
     source = name_of(path, data)
-    with open_source(path, data, limits) as file, _opened(file, source, limits) as (_, header):
+    with open_source(path, data, limits) as file, opened_picture(file, source, limits) as (_, header):
         return header
 
 
@@ -113,7 +113,7 @@ def decode(path: Path | None, data: bytes | None, limits: Limits = PICTURES) -> 
     """
     source = name_of(path, data)
     content = read_source(path, data, limits)
-    with _opened(io.BytesIO(content), source, limits) as (picture, header):
+    with opened_picture(io.BytesIO(content), source, limits) as (picture, header):
         cut = is_cut(io.BytesIO(content)) or _strips_end(picture) > len(content)
         if cut and PIL.ImageFile.LOAD_TRUNCATED_IMAGES:
             raise MediaError("image_truncated", source, "the file ends before the picture does; fetch it again")
@@ -136,7 +136,12 @@ def treated(picture: PIL.Image.Image, source: str = "a PIL picture", orientation
 
 
 @contextmanager
-def _opened(file: BinaryIO, source: str, limits: Limits) -> Generator[tuple[PIL.Image.Image, Header]]:
+def opened_picture(file: BinaryIO, source: str, limits: Limits) -> Generator[tuple[PIL.Image.Image, Header]]:
+    """A Pillow picture whose header passed; nothing is decoded yet.
+
+    Raises:
+        MediaError: see the table of this module.
+    """
     start = file.read(64)
     _check_pixels(_webp_size(start), source, limits)
     file.seek(0)

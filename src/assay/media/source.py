@@ -16,7 +16,8 @@ MEBIBYTE = 2**20
 class MediaError(ValueError):
     """A medium that cannot be used. ``code`` is stable (``image_truncated``); the text names source and remedy.
 
-    Codes: ``missing_file`` ``not_a_file`` ``unreadable_file`` ``empty_file`` ``file_too_large`` (any medium);
+    Codes: ``missing_file`` ``not_a_file`` ``unreadable_file`` ``empty_file`` ``file_too_large``
+    ``outside_root`` (any medium);
     ``not_an_image`` ``image_truncated`` ``image_corrupt`` ``too_many_pixels`` ``unsupported_pixels``;
     ``not_a_video`` ``video_truncated`` ``video_corrupt`` ``too_many_frames`` ``missing_frames``;
     ``not_audio`` ``audio_truncated`` ``audio_corrupt`` ``too_many_samples``;
@@ -63,6 +64,22 @@ def name_of(path: Path | None, data: bytes | None) -> str:
 def shown(kind: str, path: Path | None, data: bytes | None) -> str:
     """The repr of a medium: its path, or how many bytes it holds."""
     return f"{kind}({str(path)!r})" if path is not None else f"{kind}({len(data or b'')} bytes)"
+
+
+def path_within(root: Path, path: str | Path) -> Path:
+    """``path`` under ``root``, resolved; for paths that come from outside, such as a request or a downloaded file.
+
+    Raises:
+        MediaError: ``outside_root`` where ``..``, an absolute path or a symbolic link leads out of ``root``.
+    """
+    try:
+        home = root.resolve()
+        found = (home / path).resolve()
+    except (ValueError, OSError, RuntimeError):  # a NUL byte, or links that form a loop
+        raise MediaError("outside_root", repr(str(path)), "not a path under the root") from None
+    if not found.is_relative_to(home):
+        raise MediaError("outside_root", str(path), "it leads out of the root; give a path under it")
+    return found
 
 
 def open_source(path: Path | None, data: bytes | None, limits: Limits) -> BinaryIO:

@@ -61,12 +61,16 @@ def opened(file: BinaryIO, source: str, kind: str) -> Generator[tuple[Any, Any]]
         raise MediaError(f"{kind}_truncated", source, "the file ends before its content does; fetch it again")
     file.seek(0)
     try:
-        with av.open(file, format=name) as container:
+        with av.open(file, format=name, metadata_errors="replace") as container:
             streams = getattr(container.streams, kind)
             if not streams:
                 raise MediaError(absent, source, f"the file holds no {kind}")
             stream = streams[0]
+            if stream.codec_context is None:
+                raise MediaError(absent, source, f"its {kind} is in a codec that is not known; convert it")
             stream.codec_context.thread_count = 1
             yield container, stream
-    except av.FFmpegError as error:
+    except MediaError:
+        raise
+    except Exception as error:  # noqa: BLE001 - damaged bytes raise any kind in PyAV, not only its own
         raise MediaError(f"{kind}_corrupt", source, f"damaged ({type(error).__name__}); fetch it again") from None

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import PIL.Image
 
-from assay.media.decode import DECODED, formats, treated
+from assay.media.decode import DECODED, opened_picture, treated
 from assay.media.source import VIDEOS, Limits, MediaError, digest, is_cut, name_of, open_source, shown
 from assay.media.streams import container_of, opened
 
@@ -193,37 +194,39 @@ def _is_still(file: BinaryIO) -> bool:
 
 
 def _still_facts(file: BinaryIO, source: str, limits: Limits) -> _Facts:
-    try:
-        with PIL.Image.open(file, formats=formats()) as picture:
-            _check(_Facts(1, 0.0, 0.0, picture.size), source, limits)
-            count = int(getattr(picture, "n_frames", 1))
-            _check(_Facts(count, 0.0, 0.0, picture.size), source, limits)
-            seconds = 0.0
-            for number in range(count):
-                picture.seek(number)
-                seconds += float(picture.info.get("duration", 0)) / 1000
-            return _Facts(count, count / seconds if seconds else 0.0, seconds, picture.size)
-    except MediaError:
-        raise
-    except Exception as error:  # noqa: BLE001 - Pillow's parsers raise any kind on damaged bytes
-        raise _damaged(file, error, source) from None
+    with _still(file, source, limits) as picture:
+        count = int(getattr(picture, "n_frames", 1))
+        _check(_Facts(count, 0.0, 0.0, picture.size), source, limits)
+        seconds = 0.0
+        for number in range(count):
+            picture.seek(number)
+            seconds += float(picture.info.get("duration", 0)) / 1000
+        return _Facts(count, count / seconds if seconds else 0.0, seconds, picture.size)
 
 
 def _still_frames(file: BinaryIO, source: str, wanted: range, facts: _Facts) -> Iterator[tuple[int, PIL.Image.Image]]:
-    del facts
-    with PIL.Image.open(file, formats=formats()) as picture:
+    width, height = facts.size
+    with _still(file, source, Limits(max_pixels=width * height, max_side=max(width, height))) as picture:
         for number in wanted:
-            try:
-                picture.seek(number)
-                picture.load()
-            except Exception as error:  # noqa: BLE001 - as above
-                raise _damaged(file, error, source) from None
+            picture.seek(number)
+            picture.load()
             yield number, treated(picture, source)
 
 
+@contextmanager
+def _still(file: BinaryIO, source: str, limits: Limits) -> Generator[PIL.Image.Image]:
+    """A file of frames that Pillow reads; whatever goes wrong inside is a `MediaError` of a video."""
+    try:
+        with opened_picture(file, source, limits) as (picture, _):
+            yield picture
+    except MediaError as error:
+        raise MediaError(error.code.replace("image_", "video_"), source, error.message) from None
+    except Exception as error:  # noqa: BLE001 - Pillow's decoders raise any kind on damaged bytes
+        raise _damaged(file, error, source) from None
+
+
 def _damaged(file: BinaryIO, error: Exception, source: str) -> MediaError:
-    cut = is_cut(file) if not file.closed else "truncated" in str(error)
-    if cut:
+    if "truncated" in str(error) or (not file.closed and is_cut(file)):
         return MediaError("video_truncated", source, "the file ends before its content does; fetch it again")
     return MediaError("video_corrupt", source, f"damaged ({type(error).__name__}); fetch it again")
 
