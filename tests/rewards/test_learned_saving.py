@@ -11,13 +11,13 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, Qwen2Config, Qwen2Model
 
 from assay import testing
 from assay.media import Image
 from assay.models.checkpoint import CheckpointError
 from assay.models.heads import ScalarHead
-from assay.models.hf import Backbone, load_backbone
+from assay.models.hf import Backbone, backbone_from, load_backbone
 from assay.models.prepare import truncate_prompt
 from assay.records import Record
 from assay.rewards import saving
@@ -57,6 +57,16 @@ def test_it_scores_as_it_did(name: str, tmp_path: Path, picture: Callable[..., I
     assert loaded.reference == reward.reference
     assert loaded.card == reward.card
     assert loaded.max_length == reward.max_length
+
+
+def test_a_tokenizer_of_one_s_own_beside_any_class_of_model(tmp_path: Path) -> None:
+    tokenizer = testing.tiny_text().tokenizer
+    sizes = {"vocab_size": len(tokenizer), "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 2}
+    model = Qwen2Model(Qwen2Config(**sizes, num_attention_heads=4, num_key_value_heads=2)).eval()  # type: ignore[arg-type]
+    reward = testing.learned_reward(backbone_from(model, tokenizer))
+    rows = [Record.of("count", ["1 2 3 4 5", "one two"])]
+    loaded = LearnedReward.load(reward.save(tmp_path / "rm"), device="cpu")
+    torch.testing.assert_close(loaded(rows).values, reward(rows).values, rtol=0, atol=1e-6)
 
 
 def test_nothing_pickled_is_written(tmp_path: Path) -> None:

@@ -181,10 +181,17 @@ def load_module(
     if Path(reference).is_dir():
         check_checkpoint(Path(reference), config)
     options = {"dtype": where.dtype, "attn_implementation": attention, "use_safetensors": True}
-    with quiet():
-        module, report = cast("Any", kind or AutoModel).from_pretrained(
-            reference, config=config, output_loading_info=True, **options, **remote
-        )
+    try:
+        with quiet():
+            module, report = cast("Any", kind or AutoModel).from_pretrained(
+                reference, config=config, output_loading_info=True, **options, **remote
+            )
+    except (OSError, RuntimeError, ValueError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise CheckpointError(
+            f"{path_or_id}: the weights do not fit the configuration, or could not be read: {error}"
+        ) from error
     check_loaded(str(path_or_id), report)
     return cast("nn.Module", module).to(where.device).eval()
 

@@ -33,7 +33,7 @@ from assay.rewards.learned import LearnedReward, Reference, input_fingerprints
 MANIFEST = "assay.json"
 MARKER = "COMPLETE.json"
 _FORMAT = 1
-_SAMPLES = ("The answer is 42.", "naïve café — 東京 😀", "a  b\n\tc <unk> [MASK] </s>", "")
+_SAMPLES = ("The answer is 42, not 1 2 3.", "naïve café — 東京 😀", "a  b\n\tc <unk> [MASK] </s>", "")
 _POLICIES: dict[str, OnTooLong] = {"abstain": abstain, "truncate_prompt": truncate_prompt}
 _CHECKED = ("template", "tokenizer", "preprocessing", "configuration")
 
@@ -149,6 +149,7 @@ def _manifest(reward: LearnedReward) -> dict[str, Any]:
         "assay": assay.__version__,
         "transformers": transformers.__version__,
         "model": type(base_of(reward.backbone.module)).__name__,
+        "tokenizer": type(reward.backbone.tokenizer).__name__,
         "dtype": str(reward.backbone.placement.dtype),
         "head": {"bias": reward.head.has_bias, "norm": reward.head.norm is not None},
         "template": _written_template(reward.backbone.template),
@@ -284,12 +285,10 @@ def _read(place: Path) -> dict[str, Any]:
 def _backbone(
     place: Path, manifest: Mapping[str, Any], device: str | torch.device, dtype: str | torch.dtype
 ) -> Backbone:
-    from transformers import AutoTokenizer
-
     where = placement(device, dtype)
     adapter = manifest["adapter"]
     module = load_module(adapter["base"] if adapter else place, where, local_files_only=False)
-    tokenizer = cast("Any", AutoTokenizer).from_pretrained(place, local_files_only=True, trust_remote_code=False)
+    tokenizer = _tokenizer(place, manifest["tokenizer"])
     layout = picture_layout(cast("Any", module).config, tokenizer)
     processor = pil_processor(place, local_files_only=True) if layout is not None else None
     return Backbone(
@@ -302,6 +301,16 @@ def _backbone(
         pictures=Pictures(processor, layout) if layout is not None else None,
         source=str(place),
     )
+
+
+def _tokenizer(place: Path, name: str) -> Any:
+    """The tokenizer by its own class: the automatic choice goes by the model's class, and may split text otherwise."""
+    import transformers
+
+    kind = getattr(transformers, name, None)
+    if not (isinstance(kind, type) and issubclass(kind, transformers.PreTrainedTokenizerBase)):
+        raise CheckpointError(f"{place}: this transformers ({transformers.__version__}) has no tokenizer {name!r}")
+    return cast("Any", kind).from_pretrained(place, local_files_only=True)
 
 
 def _with_adapter(module: nn.Module, directory: Path) -> nn.Module:
