@@ -64,12 +64,12 @@ def hinge(chosen: Tensor, rejected: Tensor, *, margin: Tensor | float = 1.0, wei
     return loss if weight is None else loss * weight
 
 
-def centring(chosen: Tensor, rejected: Tensor) -> Tensor:
-    """``(chosen + rejected)^2``, ``[pairs]``: pulls the mean score of a pair to zero, which pairs alone leave free.
+def centring(first: Tensor, second: Tensor) -> Tensor:
+    """``(first + second)^2``, ``[pairs]``: pulls the mean score of a pair to zero, which pairs alone leave free.
 
     Source: Eisenstein et al., 2023, arXiv 2312.09244. Usual coefficient 0.01; see `centred`.
     """
-    return (chosen + rejected).square()
+    return (first + second).square()
 
 
 def centred(

@@ -69,6 +69,11 @@ def everything(item: Feedback) -> bool:
     return True
 
 
+def of_criterion(criterion: str) -> Select:
+    """Selects the feedback of one criterion."""
+    return lambda item: item.criterion == criterion
+
+
 def alike(record: Record, item: Feedback) -> float:
     """Gives every piece of feedback the weight 1."""
     return 1.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, final
 
@@ -23,10 +23,14 @@ _KEPT_TOKENS = 2**26
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """What the reward made of one record: ``rows[n]`` is the response that ``sequences[n]`` stands for."""
+    """What the reward made of one record: response ``rows[n]`` has the value of ``sequences[which[n]]``.
+
+    Responses that are the same to the model share a sequence, so that their values are equal to the last bit.
+    """
 
     sequences: tuple[TokenSequence, ...]
     rows: tuple[int, ...]
+    which: tuple[int, ...]
     status: tuple[Status, ...]
     tokens: int
 
@@ -51,6 +55,11 @@ class Inputs:
     def __len__(self) -> int:
         return len(self.records)
 
+    def counted(self, indices: Sequence[int], status: Mapping[str, int]) -> None:
+        """Take records as seen, with the statuses of their responses: what an interrupted run had counted."""
+        self._seen.update(indices)
+        self.status.update({Status(name): count for name, count in status.items()})
+
     def at(self, indices: Sequence[int]) -> list[Record]:
         """The records of some indices."""
         return [self.records[index] for index in indices]
@@ -64,10 +73,12 @@ class Inputs:
         """
         cells, batch = self._ready(indices)
         rows: list[int] = []
-        start = 0
+        which: list[int] = []
+        start = held = 0
         for cell in cells:
             rows += [start + row for row in cell.rows]
-            start += len(cell.status)
+            which += [held + sequence for sequence in cell.which]
+            start, held = start + len(cell.status), held + len(cell.sequences)
         device = self.reward.backbone.placement.device
         if not rows:
             return torch.full((start,), torch.nan, device=device)
@@ -75,7 +86,7 @@ class Inputs:
         wrong = ~found.detach().isfinite()
         if finite and bool(wrong.any()):
             raise FloatingPointError(f"{int(wrong.sum())} of {found.numel()} values are not finite")
-        found = torch.where(wrong, torch.nan, found)
+        found = torch.where(wrong, torch.nan, found)[torch.tensor(which, device=found.device)]
         place = torch.tensor(rows, device=found.device)
         return torch.full((start,), torch.nan, device=found.device, dtype=found.dtype).index_put((place,), found)
 
@@ -101,6 +112,10 @@ class Inputs:
         """What a model is given for some records; those of which nothing can be scored have no group."""
         return self._ready(indices)[1]
 
+    def scorable(self, indices: Sequence[int]) -> Tensor:
+        """``[responses]`` bool: which responses of some records can be scored."""
+        return torch.tensor([s is Status.OK for cell in self._prepared(indices) for s in cell.status], dtype=torch.bool)
+
     def tokens(self, indices: Sequence[int]) -> tuple[int, int]:
         """Tokens of all sequences of some records: (each prompt once, each sequence on its own)."""
         cells = self._prepared(indices)
@@ -121,7 +136,8 @@ class Inputs:
 
     def _add_pixels(self, pixels: dict[str, Pixels], record: Record, cell: _Cell) -> None:
         pictures = self.reward.backbone.pictures
-        for row, sequence in zip(cell.rows, cell.sequences, strict=True):
+        for row, place in zip(cell.rows, cell.which, strict=True):
+            sequence = cell.sequences[place]
             if not sequence.images or pictures is None:
                 continue
             shown = pictures_of((*record.prompt, *record.responses[row].messages))
@@ -151,11 +167,25 @@ class Inputs:
         start = 0
         for record in records:
             rows = tuple(n for n in range(len(record.responses)) if start + n in held)
-            own = tuple(held[start + n] for n in rows)
+            own, which = _distinct([held[start + n] for n in rows])
             status = prepared.status[start : start + len(record.responses)]
-            cells.append(_Cell(own, rows, status, _shared_tokens(own)))
+            cells.append(_Cell(own, rows, which, status, _shared_tokens(own)))
             start += len(record.responses)
         return cells
+
+
+def _distinct(sequences: Sequence[TokenSequence]) -> tuple[tuple[TokenSequence, ...], tuple[int, ...]]:
+    places: dict[Hashable, int] = {}
+    kept: list[TokenSequence] = []
+    which: list[int] = []
+    for sequence in sequences:
+        types = None if sequence.types is None else tuple(sequence.types.tolist())
+        key = (tuple(sequence.ids.tolist()), tuple(sequence.reads.tolist()), types, sequence.images)
+        if key not in places:
+            places[key] = len(kept)
+            kept.append(sequence)
+        which.append(places[key])
+    return tuple(kept), tuple(which)
 
 
 def picture_key(record: Record) -> Hashable:

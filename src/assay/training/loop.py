@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import time
@@ -11,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor
 
 from assay.records import Record
-from assay.rewards.learned import LearnedReward
+from assay.rewards.learned import LearnedReward, Reference
 from assay.scores import Status
 from assay.training import checkpoint
 from assay.training.budgets import Position
@@ -29,12 +28,14 @@ from assay.training.order import batches, batches_by_key
 from assay.training.result import Event, Report, Result, State, TrainingError, quiet
 from assay.training.settings import Settings
 from assay.training.states import StateStore
-from assay.training.step import Outcome, Processes, Stepper
+from assay.training.step import NOTHING, OVERFLOW, Outcome, Processes, Stepper, autocast
 from assay.training.supervision import Supervision
 from assay.training.tally import Tally
 from assay.training.trainable import train_mode, trainable
 
 __all__ = ["Event", "Report", "Result", "TrainingError", "quiet", "train", "workplace"]
+
+_REFERENCE_RECORDS = 512
 
 
 def workplace(output: Path) -> Path:
@@ -155,10 +156,12 @@ class _Run:
         best = checkpoint.newest(self.place / "best").path if self.place is not None else None
         if self.state.best_step is not None:
             self._fill(checkpoint.read(best)["weights"] if best is not None else self.best)
+        reference = self._reference()
         trained = self._settled()
+        trained.reference = reference or trained.reference
         result = self._result(trained)
         if self.output is not None and self.processes.is_main:
-            trained.card = {**trained.card, "training": _plain(result.facts())}
+            trained.card = {**trained.card, "training": result.summary()}
             lora = self.settings.lora
             trained.save(self.output, adapter=lora is not None and not lora.merge)
         self.processes.wait()
@@ -182,6 +185,15 @@ class _Run:
         settled.model.eval()
         self.settled = True
         return settled
+
+    def _reference(self) -> Reference | None:
+        """The distribution of scores on held-out records, or on training records without any."""
+        inputs = self.held_out if len(self.held_out) else self.inputs
+        self.reward.model.eval()
+        with torch.no_grad(), autocast(self.stepper.device, self.lower):
+            parts = inputs.split(range(min(len(inputs), _REFERENCE_RECORDS)), self.settings.token_budget)
+            values = torch.cat([inputs.values(part, finite=False) for part in parts])
+        return Reference.of(values) if int(values.isfinite().sum()) > 1 else None
 
     def _result(self, trained: LearnedReward) -> Result:
         state = self.state
@@ -252,7 +264,7 @@ class _Run:
             state.in_a_row = 0
             return
         state.skipped[outcome.skipped] = state.skipped.get(outcome.skipped, 0) + 1
-        if outcome.skipped in ("nothing", "overflow"):
+        if outcome.skipped in (NOTHING, OVERFLOW):
             return
         state.in_a_row += 1
         if state.in_a_row >= self.settings.max_skipped:
@@ -281,7 +293,7 @@ class _Run:
 
     def _check_learned(self) -> None:
         learned = self.processes.sum(torch.tensor(float(self.state.learned), device=self.stepper.device))
-        if float(learned) == 0 and not self.state.in_a_row:
+        if float(learned) == 0 and set(self.state.skipped) <= {NOTHING}:
             counts = ", ".join(f"{count} {status}" for status, count in self.inputs.status.items())
             raise TrainingError(
                 f"nothing to learn from in {len(self.records)} records: {self.state.silent} have no feedback of the "
@@ -332,6 +344,7 @@ class _Run:
 
     def _save(self, place: Path) -> None:
         generators = self.processes.gather(chance())
+        counts = self.processes.gather((_names(self.inputs.status), _names(self.held_out.status)))
         if self.processes.is_main:
             tree = {
                 "key": self.key,
@@ -341,6 +354,7 @@ class _Run:
                 "state": asdict(self.state),
                 "window": self.window.state_dict(),
                 "chance": generators,
+                "counts": counts,
             }
             checkpoint.write(place / "checkpoints", self.state.step, tree)
         self.processes.wait()
@@ -355,12 +369,19 @@ class _Run:
         self.state = State(**tree["state"])
         self.window = Tally.from_state(tree["window"])
         set_chance(tree["chance"][self.processes.index])
+        self._recount(*tree["counts"][self.processes.index])
         self.resumed = path
         assert self.place is not None
         if self.processes.is_main:
             for later in (self.place / "best").glob("step-*"):
                 if int(later.name.removeprefix("step-")) > self.state.step:
                     shutil.rmtree(later)
+
+    def _recount(self, status: Mapping[str, int], evaluation_status: Mapping[str, int]) -> None:
+        done = self._plan(0) if self.state.epoch else self._plan(0)[: self.state.cursor]
+        mine = slice(self.processes.index, None, self.processes.count)
+        self.inputs.counted([index for batch in done for index in batch[mine]], status)
+        self.held_out.counted(range(len(self.held_out)) if self.state.evaluations else (), evaluation_status)
 
     def _refuse_another_run(self, path: Path, other: Mapping[str, str]) -> None:
         names = [name for name in {**self.key, **other} if self.key.get(name) != other.get(name)]
@@ -380,9 +401,9 @@ class _Run:
             weight.copy_(weights[name])
 
 
+def _names(counts: Counter[Status]) -> dict[str, int]:
+    return {str(status): count for status, count in counts.items()}
+
+
 def _total(counters: Sequence[Counter[Status]]) -> dict[Status, int]:
     return {status: count for status, count in sum(counters, Counter[Status]()).items() if count}
-
-
-def _plain(facts: dict[str, Any]) -> dict[str, Any]:
-    return json.loads(json.dumps(facts))

@@ -86,6 +86,25 @@ class Result:
         best = [each for each in self.evaluations if each["step"] == self.best_step]
         return best[-1] if best else (self.history[-1] if self.history else {})
 
+    @property
+    def abstained(self) -> int:
+        """Training responses that took no part."""
+        return sum(count for status, count in self.status.items() if status is not Status.OK)
+
+    def summary(self) -> dict[str, Any]:
+        """What belongs on the card of the reward: how long, on what, and the figures of the weights that were kept."""
+        figures = {name: value for name, value in self.figures.items() if name not in ("step", "seconds")}
+        return {
+            "steps": self.steps,
+            "epochs": self.epochs,
+            "stopped": self.stopped,
+            "responses": {str(status): count for status, count in self.status.items()},
+            "items_left_out": self.excluded,
+            "skipped_steps": sum(self.skipped.values()),
+            "measured": f"held out, step {self.best_step}" if self.evaluations else "in training",
+            **figures,
+        }
+
     def facts(self) -> dict[str, Any]:
         """Everything but the reward, as JSON values."""
         shown = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "reward"}

@@ -17,6 +17,9 @@ from assay.training.settings import Settings
 from assay.training.supervision import Supervision
 from assay.training.tally import Tally
 
+NOTHING = "no item to learn from"
+OVERFLOW = "gradients overflowed float16; the loss scale was lowered"
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -111,7 +114,7 @@ class Stepper:
         if troubled:
             return Outcome(Tally(), skipped=trouble or "another process met a loss that is not finite")
         if not items:
-            return Outcome(tally, skipped="nothing")
+            return Outcome(tally, skipped=NOTHING)
         self.scaler.unscale_(self.optimizer)
         self._average(len(batch) / items)
         limit = self.settings.max_grad_norm or math.inf
@@ -122,7 +125,7 @@ class Stepper:
             self.scaler.update()
         if finite:
             return Outcome(tally, norm)
-        return Outcome(Tally(), norm, "overflow" if self.scaler.is_enabled() else f"the gradient norm is {norm}")
+        return Outcome(Tally(), norm, OVERFLOW if self.scaler.is_enabled() else f"the gradient norm is {norm}")
 
     def _backward(self, batch: Sequence[int]) -> tuple[Tally, str]:
         tally = Tally()

@@ -5,19 +5,23 @@ from __future__ import annotations
 from torch import nn
 
 from assay.rewards.learned import LearnedReward
+from assay.training.freeze import backbone
 from assay.training.lora import with_adapters
 from assay.training.settings import Settings
 
 
+def frozen_weights(reward: LearnedReward, settings: Settings) -> set[int]:
+    """The identities of the weights that stay as they are; beside adapters, all of the backbone's own."""
+    whole = backbone(reward) if settings.lora is not None else ()
+    return {id(weight) for weight in (*settings.freeze(reward), *whole)}
+
+
 def trainable(reward: LearnedReward, settings: Settings) -> LearnedReward:
     """The reward with the chosen weights to train, in float32, and adapters if there are any."""
+    frozen = frozen_weights(reward, settings)
     for weight in reward.model.parameters():
-        weight.requires_grad_(True)
-    for weight in settings.freeze(reward):
-        weight.requires_grad_(False)
+        weight.requires_grad_(id(weight) not in frozen)
     if settings.lora is not None:
-        for weight in reward.backbone.module.parameters():
-            weight.requires_grad_(False)
         reward = with_adapters(reward, settings.lora)
     for weight in reward.model.parameters():
         if weight.requires_grad:
