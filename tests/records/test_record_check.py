@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -26,7 +27,7 @@ def test_nothing_is_wrong_with_a_sound_record() -> None:
     report = check([Record.of("q", ["a", "b"], feedback=[*PAIR, Rating(0, 1.0), Ranking((0, 1)), Critique(0, "ok")])])
     assert report.ok
     assert report.findings == []
-    assert (report.records, report.responses, report.preferences) == (1, 2, 2)
+    assert (report.records, report.responses, report.preferences) == (1, 2, 1)
     assert report.feedback == {"Preference": 1, "Rating": 1, "Ranking": 1, "Critique": 1}
     assert any("rank 0 is best" in direction for direction in report.directions)
 
@@ -121,23 +122,24 @@ def test_seen_ids_grow() -> None:
     assert [seen.add(name, 0) for name in names] == list(range(5000))
 
 
-def test_preferences_implied_by_rankings_and_ratings() -> None:
-    record = Record.of(
-        "q",
-        ["a", "b", "c"],
-        feedback=[
-            Ranking((1, None, 0), rater="r"),
-            Rating(0, 1.0, criterion="x"),
-            Rating(1, 2.5, criterion="x"),
-            Rating(2, 9.0, criterion="y"),
-            Preference(1, 2, probability=0.7),
-            Ranking((0, 0, 0)),
-        ],
-    )
-    assert implied(record) == (
-        Preference(1, 2, probability=0.7),
-        Preference(2, 0, rater="r"),
+def test_preferences_come_from_the_most_direct_feedback_alone() -> None:
+    ratings = [
+        Rating(0, 1.0, criterion="x"),
+        Rating(1, 2.5, criterion="x"),
+        Rating(2, 9.0, criterion="y"),
+        Rating(2, 2.5, criterion="x"),
+    ]
+    rankings = [Ranking((1, None, 0), rater="r"), Ranking((0, 0, 0))]
+    stated = [Preference(1, 2, probability=0.7)]
+
+    def implied_by(feedback: list[Any]) -> tuple[Preference, ...]:
+        return implied(Record.of("q", ["a", "b", "c"], feedback=feedback))
+
+    assert implied_by([*ratings, *rankings, *stated]) == tuple(stated)
+    assert implied_by([*ratings, *rankings]) == (Preference(2, 0, rater="r"),)
+    assert implied_by(ratings) == (
         Preference(1, 0, margin=1.5, criterion="x"),
+        Preference(2, 0, margin=1.5, criterion="x"),
     )
 
 
@@ -156,3 +158,10 @@ def test_content_ids() -> None:
     assert len({Record.of("q", ["a"]).id, *(record.id for record in others)}) == 8
     assert all(len(record.id) == 16 for record in others)
     assert Record.of("q", ["a"], id="mine").id == "mine"
+
+
+def test_dictionaries_are_not_parts() -> None:
+    with pytest.raises(TypeError, match=r"Record\.chat"):
+        Record.of([{"role": "user", "content": "q"}], ["a"])
+    with pytest.raises(TypeError, match=r"Record\.chat"):
+        Record.of("q", [{"role": "assistant", "content": "a"}])

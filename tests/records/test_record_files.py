@@ -228,3 +228,33 @@ def test_pictures_in_parquet_do_not_pile_up(tmp_path: Path) -> None:
     rows_read, megabytes, _ = map(int, run.stdout.split())
     assert rows_read == 600
     assert megabytes <= 40  # 120 MB of pictures went by
+
+
+_WRITTEN = """
+import os, sys, psutil
+from assay.media import Image
+from assay.records import Preference, Record, write
+
+me = psutil.Process()
+before, most = 0, 0
+
+def records():
+    global before, most
+    for n in range(150):
+        if n == 40:
+            before = me.memory_info().rss
+        most = max(most, me.memory_info().rss)
+        picture = Image.from_bytes(os.urandom(1 << 20))
+        yield Record.of([picture, "q"], ["a", "b"], id=str(n), feedback=[Preference(0, 1)])
+
+write(records(), sys.argv[1], format=sys.argv[2])
+print((most - before) // 2**20)
+"""
+
+
+@pytest.mark.parametrize("format", ["native", "trl"])
+def test_150_megabytes_of_pictures_are_written_in_pieces(tmp_path: Path, format: str) -> None:
+    command = [sys.executable, "-c", _WRITTEN, str(tmp_path / "x.parquet"), format]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(run.stdout) <= 75
+    assert len(list(read(tmp_path / "x.parquet"))) == 150

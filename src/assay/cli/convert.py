@@ -114,18 +114,19 @@ def _tried(
     records: Records, output: Path | None, to: str, failed: Counter[str], losses: Counter[str]
 ) -> Iterator[Record]:
     """The records, each tried in the new format; counts what cannot be written and what would be lost."""
-    from itertools import chain, islice
+    from itertools import chain
 
     from assay.records import BadRowError, FormatError
     from assay.records.formats import Target, format_named
     from assay.records.formats.native import json_text
     from assay.records.losses import lost
+    from assay.records.writing import first_records
 
     format = format_named(to)
     if format.writer is None:
         raise FormatError(f"{to} can only be read; choose another --to")
     stream = iter(records)
-    first = list(islice(stream, 1000))
+    first = first_records(stream)
     table = output is not None and output.name.endswith(".parquet")
     target = Target(table=table, folder=Path.cwd(), pretend=True)
     encode = format.writer(first, target)

@@ -16,7 +16,9 @@ from assay.records.record import (
     SpanLabels,
     StepEnd,
     StepLabels,
+    content_id,
 )
+from assay.records.tables import from_rows, to_rows
 from assay.records.writing import Written, write
 
 __all__ = [
@@ -38,7 +40,10 @@ __all__ = [
     "StepEnd",
     "StepLabels",
     "Written",
+    "content_id",
+    "from_rows",
     "preferences_of",
     "read",
+    "to_rows",
     "write",
 ]

@@ -9,16 +9,19 @@ from assay.records.record import Preference, Ranking, Rating, Record
 
 
 def preferences_of(record: Record) -> tuple[Preference, ...]:
-    """The record's preferences, then those that its rankings and ratings imply.
+    """The record's preferences; without any, those that its rankings imply; without these, those that ratings imply.
 
-    A ranking or, for each rater and criterion, the set of ratings gives a preference for each pair whose ranks or
-    values differ (a rating's difference is the ``margin``); equal ones give nothing. Unranked responses take no part.
+    So that nothing counts twice, the most direct feedback alone speaks. A ranking, or the ratings of one rater under
+    one criterion, gives a preference for each pair whose ranks or values differ (the difference of two ratings is the
+    ``margin``); equal ones give nothing. Unranked responses take no part.
     """
-    found = [feedback for feedback in record.feedback if isinstance(feedback, Preference)]
-    for feedback in record.feedback:
-        if isinstance(feedback, Ranking):
-            found.extend(_of_ranking(feedback))
-    return (*found, *_of_ratings(record))
+    stated = [feedback for feedback in record.feedback if isinstance(feedback, Preference)]
+    if stated:
+        return tuple(stated)
+    rankings = [feedback for feedback in record.feedback if isinstance(feedback, Ranking)]
+    if rankings:
+        return tuple([preference for ranking in rankings for preference in _of_ranking(ranking)])
+    return tuple(_of_ratings(record))
 
 
 def ordered_pairs(record: Record) -> list[tuple[str, Preference]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
-from assay.media import Image, Part, Text, Video
+from assay.media import Audio, Image, Part, Text, Video
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +45,10 @@ class Response:
 
     @staticmethod
     def of(content: str | Part | Sequence[Part] | Message | Sequence[Message] | Response) -> Response:
-        """A response from a string, parts, or messages; parts and strings are the assistant's."""
+        """A response from a string, parts, or messages; parts and strings are the assistant's (`messages_of`)."""
         if isinstance(content, Response):
             return content
-        if isinstance(content, Message):
-            return Response((content,))
-        items = [content] if isinstance(content, str) or not isinstance(content, Sequence) else list(content)
-        messages = [item for item in items if isinstance(item, Message)]
-        if messages and len(messages) == len(items):
-            return Response(tuple(messages))
-        parts = [Text(item) if isinstance(item, str) else item for item in items if not isinstance(item, Message)]
-        return Response((Message("assistant", tuple(parts)),))
+        return Response(messages_of(content, "assistant"))
 
     @staticmethod
     def from_steps(steps: Sequence[str], separator: str = "\n") -> Response:
@@ -153,15 +146,29 @@ class Critique:
 Feedback: TypeAlias = Preference | Rating | Ranking | StepLabels | SpanLabels | Critique
 
 
-def messages_of(content: str | Part | Sequence[Any], role: str) -> tuple[Message, ...]:
-    """Messages from a string, a part, parts, Messages, or dicts of role and content."""
-    if isinstance(content, str):
-        return (Message(role, (Text(content),)),)
-    if not isinstance(content, Sequence):
-        return (Message(role, (content,)),)
-    if content and all(isinstance(item, Message) for item in content):
-        return tuple(content)
-    return (Message(role, tuple(Text(item) if isinstance(item, str) else item for item in content)),)
+def messages_of(content: str | Part | Message | Sequence[Any], role: str) -> tuple[Message, ...]:
+    """Messages as they are; a string, a part, or a sequence of strings and parts as one message spoken by ``role``.
+
+    Raises:
+        TypeError: anything else, or messages among parts.
+    """
+    if isinstance(content, Message):
+        return (content,)
+    if isinstance(content, str) or not isinstance(content, Sequence):
+        return (Message(role, (_part_of(content),)),)
+    items = list(content)
+    if items and all(isinstance(item, Message) for item in items):
+        return tuple(items)
+    return (Message(role, tuple([_part_of(item) for item in items])),)
+
+
+def _part_of(item: Any) -> Part:
+    if isinstance(item, str):
+        return Text(item)
+    if isinstance(item, Text | Image | Video | Audio):
+        return item
+    hint = "; for dictionaries of role and content use Record.chat" if isinstance(item, Mapping) else ""
+    raise TypeError(f"{type(item).__name__} where a string, Text, Image, Video or Audio belongs{hint}")
 
 
 def content_id(prompt: Sequence[Message], responses: Sequence[Response]) -> str:

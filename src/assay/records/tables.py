@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,6 +12,7 @@ from assay.records.problems import BadRowError, FormatError, RowError
 from assay.records.reading import OnError, Records
 from assay.records.record import Record
 from assay.records.sources import Item
+from assay.records.writing import first_records
 
 
 def from_rows(
@@ -121,7 +122,7 @@ def to_rows(records: Iterable[Record], *, format: str = "native") -> Iterator[Ro
     if to.writer is None:
         raise FormatError(f"{format} can only be read")
     stream = iter(records)
-    first = list(islice(stream, 1000))
+    first = first_records(stream)
     encode = to.writer(first, Target(table=True))
     return _encoded(chain(first, stream), encode)
 

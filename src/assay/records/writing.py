@@ -11,6 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
+from assay.media import Text
 from assay.records.formats import Format, Row, Target, format_named, formats
 from assay.records.formats.native import json_text
 from assay.records.problems import BadRowError, FormatError, Problem, RowError
@@ -20,6 +21,7 @@ from assay.records.record import Record
 _Rows: TypeAlias = Iterator[tuple[int, Row]]
 _Report: TypeAlias = Callable[[Problem], None]
 _BATCH = 1000
+_BATCH_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,8 @@ def write(
 
     In text files media given by bytes are laid down in ``NAME_media/`` beside the file and referred to by relative path
     (native rows hold them in base64); Parquet files hold the bytes of all media (native: media by path stay paths).
-    Parquet column types are those of the first 1,000 rows; pages carry checksums, which `read` verifies.
+    Parquet column types are those of the first 1,000 rows (fewer, if they hold much media); pages carry checksums,
+    which `read` verifies.
 
     Raises:
         FormatError: an unknown or read-only format, or a suffix that cannot be written.
@@ -50,7 +53,7 @@ def write(
     to = format_named(format)
     sink = _sink(target, to)
     stream = iter(records)
-    first = list(islice(stream, _BATCH))
+    first = first_records(stream)
     assert to.writer is not None
     media = target.with_name(target.name.split(".")[0] + "_media")
     encode = to.writer(first, Target(sink is _write_parquet, target.parent, media))
@@ -86,6 +89,18 @@ def write(
     if to.beside is not None:
         to.beside(target)
     return Written(taken, count, tuple(problems))
+
+
+def first_records(stream: Iterator[Record]) -> list[Record]:
+    """The first 1,000 records, which decide on columns; fewer when they hold more than 32 MB of media."""
+    first: list[Record] = []
+    held = 0
+    for record in islice(stream, _BATCH):
+        first.append(record)
+        held += sum(len(part.data or b"") for part in record.parts() if not isinstance(part, Text))
+        if held > _BATCH_BYTES:
+            break
+    return first
 
 
 _Sink: TypeAlias = Callable[[Path, _Rows, _Report, Format, bool], int]
@@ -143,7 +158,7 @@ def _write_parquet(path: Path, rows: _Rows, report: _Report, to: Format, _compre
     import pyarrow.parquet as pq
 
     count = 0
-    batch = list(islice(rows, _BATCH))
+    batch = _batch(rows)
     if to.schema is not None:
         schema = to.schema()
     elif batch:
@@ -155,8 +170,28 @@ def _write_parquet(path: Path, rows: _Rows, report: _Report, to: Format, _compre
             table = _table(batch, schema, report)
             writer.write_table(table)
             count += table.num_rows
-            batch = list(islice(rows, _BATCH))
+            batch = _batch(rows)
     return count
+
+
+def _batch(rows: _Rows) -> list[tuple[int, Row]]:
+    """The next 1,000 rows; fewer when they are heavier than 32 MB."""
+    batch: list[tuple[int, Row]] = []
+    weight = 0
+    for number, row in rows:
+        batch.append((number, row))
+        weight += _weight(row)
+        if len(batch) == _BATCH or weight > _BATCH_BYTES:
+            break
+    return batch
+
+
+def _weight(value: Any) -> int:
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, dict):
+        return sum([_weight(item) for item in cast(dict[str, Any], value).values()])
+    return sum([_weight(item) for item in cast(list[Any], value)]) if isinstance(value, list) else 8
 
 
 def _inferred(rows: Sequence[Row]) -> Any:

@@ -77,8 +77,12 @@ class Target:
         path = self.media / (hashlib.sha256(part.data).hexdigest()[:32] + suffix_of(part.data))
         if not path.exists():
             partial = path.with_suffix(path.suffix + ".partial")
-            partial.write_bytes(part.data)
-            partial.replace(path)
+            try:
+                partial.write_bytes(part.data)
+                partial.replace(path)
+            except BaseException:
+                partial.unlink(missing_ok=True)
+                raise
         return self.relative(path)
 
 
