@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 
 from assay.benchmarks.gates import Verdict
+from assay.benchmarks.panels import Panel
 from assay.benchmarks.probes.blindness import Effect
 from assay.benchmarks.slices import Slice
 from assay.metrics import Floats, Interval, PairAccuracy, Reliability
@@ -126,6 +127,7 @@ class Card:
     how: Mapping[str, Any]
     verdicts: tuple[Verdict, ...] = ()
     wrong_picture_gaps: Mapping[str, Interval] = field(default_factory=dict[str, Interval])
+    panels: tuple[Panel, ...] = ()
 
     @property
     def passed(self) -> bool:

@@ -66,7 +66,7 @@ def variations_of(reward: Reward, records: Sequence[Record], *, seed: int = 0, r
     company = "" if spec.scale == "absolute" else "declared to mean something only within a record"
     found = [
         Variation("again", again),
-        Variation("with all that is hidden from it", unhidden),
+        Variation("hidden columns in sight", unhidden),
         Variation("each record alone", in_batches(1)),
         *(Variation(f"batches of {size}", in_batches(size)) for size in (2, 3, 7) if size < len(records)),
         Variation("records reversed", other_record_order(lambda rows: list(reversed(rows))), not order, order),

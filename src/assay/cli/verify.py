@@ -79,7 +79,7 @@ def _print(found: Certificate) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("variation")
+    table.add_column("variation", no_wrap=True)
     table.add_column("difference, sd", justify="right")
     table.add_column("flipped", justify="right")
     table.add_column("")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from assay.benchmarks.card import Distribution
+from assay.benchmarks.panels import Curves
 from assay.metrics import Interval, Reliability
 
 
@@ -138,6 +139,45 @@ def whisker(found: Interval, *, low: float, high: float, reference: float, kind:
     ]
     said = f"{100 * found.value:.1f}, interval {100 * found.low:.1f} to {100 * found.high:.1f}"
     return _svg(width, height, said, drawn, "whisker-chart")
+
+
+def curves_chart(found: Curves) -> Markup:
+    """Curves over a common axis from 0, the first in blue and the second in amber, with a legend."""
+    width, height, left, top, drop = 480, 300, 54, 14, 226
+    span = width - left - 16
+    points = [point for line in found.lines for point in line.points]
+    right = max((x for x, _ in points), default=0.0) or 1.0
+    high = max((y for _, y in points), default=0.0) or 1.0
+    low = min(0.5, math.floor(10 * min((y for _, y in points), default=0.0)) / 10) if found.y_percent else 0.0
+    high = 1.0 if found.y_percent else high
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return left + span * x / right, top + drop * (1 - (y - low) / (high - low))
+
+    drawn = [f'<rect class="frame" x="{left}" y="{top}" width="{span}" height="{drop}"/>']
+    for part in range(5):
+        value = low + (high - low) * part / 4
+        said = f"{100 * value:.0f}" if found.y_percent else f"{value:.2g}"
+        _, y = place(0, value)
+        drawn.append(f'<line class="grid" x1="{left}" x2="{left + span}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        drawn.append(f'<text class="tick" x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{said}</text>')
+        x, _ = place(right * part / 4, low)
+        drawn.append(
+            f'<text class="tick" x="{x:.1f}" y="{top + drop + 18}" text-anchor="middle">{right * part / 4:.3g}</text>'
+        )
+    for number, line in enumerate(found.lines):
+        path = " ".join("{:.1f},{:.1f}".format(*place(x, y)) for x, y in line.points)
+        colour = ("first", "second")[min(number, 1)]
+        drawn.append(f'<polyline class="line {colour}" points="{path}"/>')
+        drawn.append(
+            f'<text class="name {colour}" x="{left + span - 10}" y="{top + drop - 14 - 18 * number}" '
+            f'text-anchor="end">{escape(line.name)}</text>'
+        )
+    drawn.append(
+        f'<text class="tick" x="{left + span / 2}" y="{top + drop + 40}" text-anchor="middle">{escape(found.x_label)}'
+        f"</text>"
+    )
+    return _svg(width, height, f"{found.y_label} over {found.x_label}", drawn)
 
 
 def _ticks(low: float, high: float, form: str, x: object, top: float, bottom: float) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from assay.benchmarks.report.charts import Row, forest, histogram, reliability_chart, whisker
+from assay.benchmarks.report.charts import Row, curves_chart, forest, histogram, reliability_chart, whisker
 from assay.metrics import Interval
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def render(card: Card) -> str:
         blindness_charts=[_change_chart(card, effect.change) for effect in card.blindness],
         reliability_chart=reliability_chart(card.calibration.curve) if card.calibration else "",
         histogram=histogram(card.distribution),
+        curves_chart=curves_chart,
         slices=[(item, _slice_chart(card, item.accuracy)) for item in card.slices[:MOST_SLICES]],
         abstentions={name: count for name, count in card.statuses.items() if name != "ok"},
         declared={name: _worded(value) for name, value in card.reward.spec.items() if value is not None},
