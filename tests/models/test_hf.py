@@ -132,6 +132,15 @@ def test_turns_names_and_tool_calls_reach_the_template() -> None:
     assert text == '[user] weather?[assistant] (look_up{"city": "Oslo"})[tool:look_up] rain[assistant] It rains.'
 
 
+def test_a_template_that_writes_the_date_writes_one_day_for_ever() -> None:
+    source = """{% if not date_string is defined %}{% if strftime_now is defined %}
+{% set date_string = strftime_now("%d %b %Y") %}{% else %}{% set date_string = "none" %}{% endif %}{% endif %}
+{{ strftime_now('%Y') }} {{ date_string }}{% for m in messages %}|{{ m.content }}{% endfor %}"""
+    backbone = testing.tiny_text()
+    backbone = backbone_from(backbone.module, backbone.tokenizer, template=source)
+    assert backbone.tokenizer.decode(ids_of(backbone, Record.of("q", ["a"]))[0]).strip() == "2024 26 Jul 2024|q|a"
+
+
 def test_without_a_template_turns_are_written_plainly() -> None:
     backbone = testing.tiny_text(chat=False)
     (ids,) = ids_of(backbone, Record.of("why?", ["so"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 import re
@@ -22,6 +23,10 @@ _PLAIN = (
     "{% if part['type'] == 'text' %}{{ part['text'] }}{% else %}PLACEHOLDER{% endif %}"
     "{% endfor %}{% endif %}{{ '' if loop.last else '\\n' }}{% endfor %}"
 )
+
+
+_DAY = datetime.date(2024, 7, 26)
+_DATE_FORMAT = re.compile(r"""strftime_now\(\s*(["'])(.*?)\1""")
 
 
 class UnsupportedMediaError(ValueError):
@@ -78,6 +83,7 @@ class ChatTemplate:
 
     ``parts``: message contents are lists of parts rather than strings. ``adds``: the tokenizer puts its own special
     tokens around (only where the text does not begin with BOS already). A text template writes every token itself.
+    A template that writes today's date writes 26 July 2024, so that a score does not change overnight.
     Control tokens (special tokens and picture placeholders) that stand in a message are plain text to the model,
     unless ``parses_control_tokens``: a response cannot close its own turn or pretend to be the system.
     """
@@ -100,13 +106,17 @@ class ChatTemplate:
     def _control(self) -> re.Pattern[str]:
         return control_tokens(self.tokenizer, self.layout)
 
+    @cached_property
+    def _dated(self) -> str:
+        return fixed_date(self.source)
+
     def write(self, candidate: Candidate, /) -> tuple[Segment, ...]:
         dialogue = [*candidate.prompt, *candidate.response]
         contents = [self._content(message) for message in dialogue]
         mark = "" if self.parses_control_tokens else free_mark(contents)
         guarded = cast("list[dict[str, Any]]", guard(contents, self._control, mark) if mark else contents)
         try:
-            text = cast("str", self.tokenizer.apply_chat_template(guarded, chat_template=self.source, tokenize=False))
+            text = cast("str", self.tokenizer.apply_chat_template(guarded, chat_template=self._dated, tokenize=False))
         except Exception as error:
             raise TemplateError(f"the chat template refuses this dialogue: {error}") from error
         text = expand(text, self.layout, candidate.pictures)
@@ -168,6 +178,14 @@ class PrefixTemplate:
         prefix, before = unmark(f"{shown}{self.tokenizer.bos_token}{asked}\n", mark)
         suffix, after = unmark(f"{answered}{self.tokenizer.eos_token}", mark)
         return Segment(prefix, before, kind=0), Segment(suffix, after, kind=1)
+
+
+def fixed_date(source: str) -> str:
+    """The template with its clock stopped: ``strftime_now`` gives the same day in each format that the source names."""
+    if "strftime_now" not in source:
+        return source
+    days = {found[1]: _DAY.strftime(found[1]) for found in _DATE_FORMAT.findall(source)}
+    return f"{{% macro strftime_now(format) %}}{{{{ {json.dumps(days)}[format] }}}}{{% endmacro %}}{{{{ '' }}}}{source}"
 
 
 def _lines(messages: Sequence[Message]) -> str:
