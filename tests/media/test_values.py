@@ -9,8 +9,7 @@ import PIL.Image
 import pytest
 import torch
 
-from assay.media import Image, MediaError
-from assay.media import source as media_source
+from assay.media import Image, Limits, MediaError
 from assay.rewards.base import fingerprint
 
 RED = PIL.Image.new("RGB", (4, 3), "red")
@@ -110,4 +109,15 @@ def test_copies_share_their_content():
 def test_reading_does_not_pass_the_limit(tmp_path: Path):
     (tmp_path / "a").write_bytes(b"x" * 100)
     with pytest.raises(MediaError, match="100 bytes, over the limit of 99"):
-        Image.from_path(tmp_path / "a").read(media_source.Limits(max_bytes=99))
+        Image.from_path(tmp_path / "a", Limits(max_bytes=99)).read()
+
+
+def test_limits_travel_with_the_picture(tmp_path: Path):
+    wide = Image.from_pil(PIL.Image.new("RGB", (50, 2)))
+    (tmp_path / "wide.png").write_bytes(wide.read())
+    strict = Image.from_path(tmp_path / "wide.png", Limits(max_side=49))
+    for ask in (lambda: strict.size, strict.pil):
+        with pytest.raises(MediaError, match="too_many_pixels"):
+            ask()
+    assert Image.from_path(tmp_path / "wide.png", Limits(max_side=50)).pil().size == (50, 2)
+    assert strict == wide

@@ -79,7 +79,7 @@ def test_limits_are_checked_before_decoding(clip: Path):
     ):
         before = DECODED.count
         with pytest.raises(MediaError) as caught:
-            list(Video.from_path(clip).window(limits=limits))
+            list(Video.from_path(clip, limits).window())
         assert caught.value.code == code
         assert DECODED.count == before
 
@@ -200,7 +200,7 @@ def test_mutated_files_give_frames_or_a_media_error(clip, edits, early, gif):
         data[int(place * ((min(len(data), 400) if early else len(data)) - 1))] = value
     limits = Limits(max_pixels=100_000, max_frames=500)
     try:
-        frames = [frame.mode for frame in Video.from_bytes(bytes(data)).window(2, 6, limits=limits)]
+        frames = [frame.mode for frame in Video.from_bytes(bytes(data), limits).window(2, 6)]
     except MediaError as error:
         assert error.code.startswith(("video_", "not_a_video", "too_many", "missing_frames", "unsupported"))  # noqa: PT017
     else:

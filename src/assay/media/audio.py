@@ -44,6 +44,7 @@ class Audio:
 
     path: Path | None = None
     data: bytes | None = field(default=None, repr=False)
+    limits: Limits = SOUNDS
     _digest: str | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -51,44 +52,44 @@ class Audio:
             raise ValueError("an Audio has exactly one origin: a path or encoded bytes")
 
     @staticmethod
-    def from_path(path: str | Path) -> Audio:
-        return Audio(path=Path(path))
+    def from_path(path: str | Path, limits: Limits = SOUNDS) -> Audio:
+        return Audio(path=Path(path), limits=limits)
 
     @staticmethod
-    def from_bytes(data: bytes) -> Audio:
-        return Audio(data=data)
+    def from_bytes(data: bytes, limits: Limits = SOUNDS) -> Audio:
+        return Audio(data=data, limits=limits)
 
-    def read(self, limits: Limits = SOUNDS) -> bytes:
+    def read(self) -> bytes:
         """The encoded bytes.
 
         Raises:
             MediaError: ``missing_file``, ``empty_file``, ``file_too_large`` and the like.
         """
-        return read_source(self.path, self.data, limits)
+        return read_source(self.path, self.data, self.limits)
 
     @property
     def content_hash(self) -> str:
         """sha256 of the encoded bytes, in hexadecimal, computed once. Raises as `read`."""
         if self._digest is None:
-            object.__setattr__(self, "_digest", digest(self.path, self.data, SOUNDS))
+            object.__setattr__(self, "_digest", digest(self.path, self.data, self.limits))
         assert self._digest is not None
         return self._digest
 
-    def samples(self, limits: Limits = SOUNDS) -> tuple[Tensor, int]:
+    def samples(self) -> tuple[Tensor, int]:
         """Float32 ``[channels, samples]`` in -1..1 (integers divided by their full scale), and samples a second.
 
         Raises:
-            MediaError: it cannot be read or decoded, or exceeds ``limits``.
+            MediaError: it cannot be read or decoded, or exceeds its limits.
         """
         import torch
 
         source = name_of(self.path, self.data)
-        with open_source(self.path, self.data, limits) as file:
+        with open_source(self.path, self.data, self.limits) as file:
             wave = _read_wave(file, source)
             if wave is None:
-                values, rate = _decoded(file, source, limits)
+                values, rate = _decoded(file, source, self.limits)
             else:
-                values, rate = _wave_samples(file, wave, source, limits), wave.rate
+                values, rate = _wave_samples(file, wave, source, self.limits), wave.rate
         return torch.from_numpy(values), rate
 
     def __repr__(self) -> str:
@@ -194,5 +195,5 @@ def _check(count: int, source: str, limits: Limits) -> None:
         raise MediaError(
             "too_many_samples",
             source,
-            f"{count:,} samples, over the limit of {limits.max_samples:,}; pass larger Limits",
+            f"{count:,} samples, over the limit of {limits.max_samples:,}; make it with larger Limits",
         )

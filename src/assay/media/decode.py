@@ -186,7 +186,7 @@ def _too_many(found: str, source: str, limits: Limits) -> MediaError:
         "too_many_pixels",
         source,
         f"{found}, over the limit of {limits.max_pixels:,} pixels or {limits.max_side:,} a side; "
-        "make it smaller or pass larger Limits",
+        "make it smaller, or the medium with larger Limits",
     )
 
 

@@ -36,7 +36,7 @@ class MediaError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a file may claim or hold before it is refused. Pass another value where a larger medium is trusted.
+    """What a file may claim or hold before it is refused. Make the medium with another where a larger one is trusted.
 
     ``max_bytes`` of the encoded file, ``max_pixels`` (width x height) and ``max_side`` of a picture or frame,
     ``max_frames`` of a video, ``max_samples`` (samples x channels) of a sound. The defaults admit a 64-megapixel
@@ -175,5 +175,7 @@ def _check_size(size: int, source: str, limits: Limits) -> None:
         raise MediaError("empty_file", source, "0 bytes; fetch or write it again")
     if size > limits.max_bytes:
         raise MediaError(
-            "file_too_large", source, f"{size:,} bytes, over the limit of {limits.max_bytes:,}; pass larger Limits"
+            "file_too_large",
+            source,
+            f"{size:,} bytes, over the limit of {limits.max_bytes:,}; make it with larger Limits",
         )

@@ -33,7 +33,8 @@ class Image:
     """A picture, by path, by encoded bytes, or by a float tensor ``[3, height, width]`` in 0..1 that keeps its graph.
 
     Two images are equal when their encoded bytes are, wherever these lie; the file at ``path`` is taken not to change
-    while the value lives. An image made by `from_tensor` equals only itself and has no content hash.
+    while the value lives. An image made by `from_tensor` equals only itself and has no content hash. ``limits`` are what
+    the file may claim before it is refused.
 
     Raises:
         ValueError: not exactly one of path, data and tensor was given.
@@ -42,6 +43,7 @@ class Image:
     path: Path | None = None
     data: bytes | None = field(default=None, repr=False)
     tensor: Tensor | None = field(default=None, repr=False)
+    limits: Limits = PICTURES
     _digest: str | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -49,12 +51,12 @@ class Image:
             raise ValueError("an Image has exactly one origin: a path, encoded bytes, or a tensor")
 
     @staticmethod
-    def from_path(path: str | Path) -> Image:
-        return Image(path=Path(path))
+    def from_path(path: str | Path, limits: Limits = PICTURES) -> Image:
+        return Image(path=Path(path), limits=limits)
 
     @staticmethod
-    def from_bytes(data: bytes) -> Image:
-        return Image(data=data)
+    def from_bytes(data: bytes, limits: Limits = PICTURES) -> Image:
+        return Image(data=data, limits=limits)
 
     @staticmethod
     def from_pil(picture: PIL.Image.Image) -> Image:
@@ -91,32 +93,32 @@ class Image:
             raise ValueError(f"need a float tensor [3, height, width], got {tensor.dtype} {list(tensor.shape)}")
         return Image(tensor=tensor)
 
-    def read(self, limits: Limits = PICTURES) -> bytes:
+    def read(self) -> bytes:
         """The encoded bytes.
 
         Raises:
             MediaError: ``missing_file``, ``empty_file``, ``file_too_large`` and the like; ``not_encoded`` of a tensor.
         """
         self._refuse_tensor()
-        return read_source(self.path, self.data, limits)
+        return read_source(self.path, self.data, self.limits)
 
     @property
     def content_hash(self) -> str:
         """sha256 of the encoded bytes, in hexadecimal, computed once. Raises as `read`."""
         if self._digest is None:
             self._refuse_tensor()
-            object.__setattr__(self, "_digest", digest(self.path, self.data, PICTURES))
+            object.__setattr__(self, "_digest", digest(self.path, self.data, self.limits))
         assert self._digest is not None
         return self._digest
 
-    def pil(self, limits: Limits = PICTURES) -> PIL.Image.Image:
+    def pil(self) -> PIL.Image.Image:
         """The decoded picture, RGB, upright (`assay.media.decode` lists every treatment).
 
         Raises:
-            MediaError: it cannot be read or decoded, or exceeds ``limits``.
+            MediaError: it cannot be read or decoded, or exceeds its limits.
         """
         if self.tensor is None:
-            return decode(self.path, self.data, limits)
+            return decode(self.path, self.data, self.limits)
         import PIL.Image
 
         pixels = self.tensor.detach().float().clamp(0, 1).mul(255).round().byte().permute(1, 2, 0)
@@ -127,7 +129,7 @@ class Image:
         """(width, height) in pixels of the upright picture, from the header alone. Raises as `pil`."""
         if self.tensor is not None:
             return self.tensor.shape[2], self.tensor.shape[1]
-        return read_header(self.path, self.data).size
+        return read_header(self.path, self.data, self.limits).size
 
     def __repr__(self) -> str:
         return shown("Image", self.path, self.data) if self.tensor is None else f"Image({list(self.tensor.shape)})"

@@ -53,6 +53,7 @@ class Video:
     data: bytes | None = field(default=None, repr=False)
     frames: tuple[Image, ...] = ()
     fps: float | None = None
+    limits: Limits = VIDEOS
     _digest: str | None = field(default=None, init=False, repr=False)
     _facts: _Facts | None = field(default=None, init=False, repr=False)
 
@@ -61,12 +62,12 @@ class Video:
             raise ValueError("a Video has exactly one origin: a path, encoded bytes, or one frame or more")
 
     @staticmethod
-    def from_path(path: str | Path) -> Video:
-        return Video(path=Path(path))
+    def from_path(path: str | Path, limits: Limits = VIDEOS) -> Video:
+        return Video(path=Path(path), limits=limits)
 
     @staticmethod
-    def from_bytes(data: bytes) -> Video:
-        return Video(data=data)
+    def from_bytes(data: bytes, limits: Limits = VIDEOS) -> Video:
+        return Video(data=data, limits=limits)
 
     @staticmethod
     def from_frames(frames: Sequence[Image], fps: float) -> Video:
@@ -80,54 +81,52 @@ class Video:
                 text = "\n".join([f"fps {self.fps}", *(frame.content_hash for frame in self.frames)])
                 found = hashlib.sha256(text.encode()).hexdigest()
             else:
-                found = digest(self.path, self.data, VIDEOS)
+                found = digest(self.path, self.data, self.limits)
             object.__setattr__(self, "_digest", found)
         assert self._digest is not None
         return self._digest
 
     def __len__(self) -> int:
         """The number of frames, counted without decoding any. Raises as `window`."""
-        return self._read_facts(VIDEOS).count
+        return self._read_facts().count
 
     @property
     def rate(self) -> float:
         """Frames a second: ``fps`` where given, else the average that the file states. Raises as `window`."""
-        return self.fps if self.fps is not None else self._read_facts(VIDEOS).fps
+        return self.fps if self.fps is not None else self._read_facts().fps
 
     @property
     def duration(self) -> float:
         """Seconds. Raises as `window`."""
-        return self._read_facts(VIDEOS).duration
+        return self._read_facts().duration
 
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) of a stored frame, before any rotation, from the header. Raises as `window`."""
-        return self._read_facts(VIDEOS).size
+        return self._read_facts().size
 
-    def window(
-        self, start: int = 0, stop: int | None = None, step: int = 1, limits: Limits = VIDEOS
-    ) -> Iterator[PIL.Image.Image]:
+    def window(self, start: int = 0, stop: int | None = None, step: int = 1) -> Iterator[PIL.Image.Image]:
         """Frames ``start``, ``start + step``, ... before ``stop`` (None: to the end), decoded one at a time.
 
         A window that starts late seeks to the key frame before it. Only the frame yielded last is held.
 
         Raises:
-            MediaError: the file cannot be read, exceeds ``limits``, or decodes to fewer frames than it says.
+            MediaError: the file cannot be read, exceeds its limits, or decodes to fewer frames than it says.
             ValueError: ``start`` is negative or ``step`` not positive.
         """
         if start < 0 or step < 1:
             raise ValueError(f"need start >= 0 and step >= 1, got {start} and {step}")
-        facts = self._read_facts(limits)
+        facts = self._read_facts()
         wanted = range(start, facts.count if stop is None else min(stop, facts.count), step)
         if not wanted:
             return
         if self.frames:
             for number in wanted:
-                yield self.frames[number].pil(limits)
+                yield self.frames[number].pil()
             return
         source = name_of(self.path, self.data)
         given = 0
-        with open_source(self.path, self.data, limits) as file:
+        with open_source(self.path, self.data, self.limits) as file:
             read = _still_frames if _is_still(file) else _stream_frames
             for number, picture in read(file, source, wanted, facts):
                 DECODED.add()
@@ -161,18 +160,18 @@ class Video:
         except MediaError:
             return self.path, self.data, self.frames, self.fps
 
-    def _read_facts(self, limits: Limits) -> _Facts:
+    def _read_facts(self) -> _Facts:
         if self._facts is None:
             if self.frames:
                 rate = self.fps or 0.0
                 facts = _Facts(len(self.frames), rate, len(self.frames) / rate if rate else 0.0, self.frames[0].size)
             else:
                 source = name_of(self.path, self.data)
-                with open_source(self.path, self.data, limits) as file:
-                    facts = (_still_facts if _is_still(file) else _stream_facts)(file, source, limits)
+                with open_source(self.path, self.data, self.limits) as file:
+                    facts = (_still_facts if _is_still(file) else _stream_facts)(file, source, self.limits)
+            _check(facts, name_of(self.path, self.data), self.limits)
             object.__setattr__(self, "_facts", facts)
         assert self._facts is not None
-        _check(self._facts, name_of(self.path, self.data), limits)
         return self._facts
 
 
