@@ -33,8 +33,8 @@ class Image:
     """A picture, by path, by encoded bytes, or by a float tensor ``[3, height, width]`` in 0..1 that keeps its graph.
 
     Two images are equal when their encoded bytes are, wherever these lie; the file at ``path`` is taken not to change
-    while the value lives. An image made by `from_tensor` equals only itself and has no content hash. ``limits`` are what
-    the file may claim before it is refused.
+    while the value lives. An image made by `from_tensor` equals only itself and has no content hash. ``limits`` are
+    what the file may claim before it is refused.
 
     Raises:
         ValueError: not exactly one of path, data and tensor was given.
