@@ -12,9 +12,10 @@ class Spec:
     """What a reward declares of itself. Declarations are tested, not trusted.
 
     ``low`` and ``high`` bound every value (None: no bound known). ``needs`` are the context columns it reads; every
-    other column, and all feedback, is hidden from it. ``order_invariant``: the score of a response depends neither on
-    the order of the records nor on the order of a record's responses. ``scale`` is ``within_group`` for a score that
-    means something only beside the other responses of its prompt.
+    other column, and all feedback, is hidden from it. ``differentiable``: the score has a gradient in the weights or
+    the pixels (a learned reward gives it in ``values``; its call only scores). ``order_invariant``: the score of a
+    response depends neither on the order of the records nor on that of a record's responses. ``scale`` is
+    ``within_group`` for a score that means something only beside the other responses of its prompt.
 
     Raises:
         ValueError: ``low`` is above ``high``.

@@ -80,8 +80,8 @@ def _describe_plain(value: object, inside: tuple[int, ...]) -> Any:
             return ["type", _class_name(value), _source_digest(value)]
         case Sequence():
             return [_describe(item, inside) for item in cast("Sequence[object]", value)]
-        case _ if inspect.isbuiltin(value):
-            return ["builtin", value.__module__, value.__qualname__]
+        case _ if inspect.isbuiltin(value) or inspect.ismethoddescriptor(value):
+            return ["builtin", getattr(value, "__module__", None), getattr(value, "__qualname__", repr(value))]
         case _:
             raise TypeError(
                 f"{value!r} has no stable fingerprint: give it a fingerprint() method, or make it a frozen dataclass"
