@@ -1,0 +1,50 @@
+"""Panels: what else a page tells, beside what the audit measured: how a reward was made, what was chosen with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A curve: points ``(x, y)`` and its name."""
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """Curves over a common axis; ``y_percent`` prints the y axis as per cent."""
+
+    x_label: str
+    y_label: str
+    lines: tuple[Line, ...]
+    y_percent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A record and the responses a reward puts highest, best first: (text, score). ``right`` is the right response."""
+
+    prompt: str
+    ranked: tuple[tuple[str, float], ...]
+    right: str
+    pictures: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def is_right(self) -> bool:
+        """The best-scored response is the right one."""
+        return bool(self.ranked) and self.ranked[0][0] == self.right
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A section of a page: a heading, paragraphs, named facts, curves, and choices with their pictures."""
+
+    title: str
+    paragraphs: tuple[str, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+    curves: Curves | None = None
+    choices: Sequence[Choice] = ()
