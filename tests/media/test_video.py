@@ -92,6 +92,13 @@ def test_a_cut_file_is_truncated(tmp_path: Path):
     assert caught.value.code == "video_truncated"
 
 
+def test_tags_in_another_encoding_do_not_matter(tmp_path: Path):
+    write_mp4(tmp_path / "clip.mp4", 5)
+    content = (tmp_path / "clip.mp4").read_bytes()
+    assert b"Lavf" in content
+    assert len(list(Video.from_bytes(content.replace(b"Lavf", b"L\xe9vf")).window())) == 5
+
+
 def test_what_is_no_video(tmp_path: Path):
     playlist = b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n"
     for content, code in ((b"text", "not_a_video"), (playlist, "not_a_video"), (b"", "empty_file")):

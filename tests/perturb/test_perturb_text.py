@@ -72,3 +72,16 @@ def test_shapes_that_differ_take_the_whole_dialogue_and_keep_their_media():
     assert first.prompt[0].parts == (RED, Text("Hello"))
     assert prompt_text(first) == prompt_text(dialogue)
     assert second.prompt == (dialogue.prompt[0], Message("user", (BLUE, Text("Describe"))))
+
+
+def test_text_around_pictures_changes_place_by_place():
+    first = record("first", "Left:", RED, "Right:", BLUE, "Equal?")
+    second = record("second", "Before:", BLUE, "After:", RED, "Better?")
+    new = swapped_prompt([first, second]).records[0]
+    assert new.prompt[0].parts == (Text("Before:"), RED, Text("After:"), BLUE, Text("Better?"))
+
+
+def test_odd_characters_are_only_text():
+    records = [record("a", "\ud800\x00 one"), record("b", "\u202e\U0001f468\u200d two")]
+    result = swapped_prompt(records)
+    assert [prompt_text(r) for r in result.records] == [prompt_text(r) for r in records[::-1]]
