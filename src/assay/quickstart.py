@@ -88,7 +88,7 @@ def quickstart(
     test = [same_type(record) for record in held_out]
     with watch("audit"):
         card = audit(
-            reward, test, gates=GATES, train_records=[same_type(record) for record in asked], per_record=True, seed=seed,
+            reward, test, gates=GATES, per_record=True, train_records=[same_type(r) for r in asked], seed=seed,
             title="Quickstart: does the answer fit the picture?", data_name="easy-VQA, official test pictures",
         )  # fmt: skip
     with watch("choosing"):

@@ -6,9 +6,9 @@ import datetime
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Protocol, cast, final
 
 from assay.media import Image, Text, Video
@@ -27,6 +27,9 @@ _PLAIN = (
 
 _DAY = datetime.date(2024, 7, 26)
 _DATE_FORMAT = re.compile(r"""strftime_now\(\s*(["'])(.*?)\1""")
+
+
+_WRITTEN = 16_384
 
 
 class UnsupportedMediaError(ValueError):
@@ -111,15 +114,30 @@ class ChatTemplate:
         return fixed_date(self.source)
 
     def write(self, candidate: Candidate, /) -> tuple[Segment, ...]:
-        dialogue = [*candidate.prompt, *candidate.response]
+        dialogue = (*candidate.prompt, *candidate.response)
         contents = [self._content(message) for message in dialogue]
+        if any(message.tool_calls for message in dialogue):
+            return self._write(contents, [picture.text for picture in candidate.pictures])
+        return self._kept(json.dumps(contents, ensure_ascii=False), candidate.pictures)
+
+    @cached_property
+    def _kept(self) -> Callable[[str, tuple[Picture, ...]], tuple[Segment, ...]]:
+        """Dialogues that differ in nothing but their pictures' content are written once: short questions recur."""
+
+        @lru_cache(maxsize=_WRITTEN)
+        def written(contents: str, texts: tuple[str, ...]) -> tuple[Segment, ...]:
+            return self._write(json.loads(contents), texts)
+
+        return lambda contents, pictures: written(contents, tuple(picture.text for picture in pictures))
+
+    def _write(self, contents: list[dict[str, Any]], shown: Sequence[str]) -> tuple[Segment, ...]:
         mark = "" if self.parses_control_tokens else free_mark(contents)
         guarded = cast("list[dict[str, Any]]", guard(contents, self._control, mark) if mark else contents)
         try:
             text = cast("str", self.tokenizer.apply_chat_template(guarded, chat_template=self._dated, tokenize=False))
         except Exception as error:
             raise TemplateError(f"the chat template refuses this dialogue: {error}") from error
-        text = expand(text, self.layout, candidate.pictures)
+        text = expand(text, self.layout, shown)
         text, marks = unmark(text, mark)
         bos = self.tokenizer.bos_token
         return (Segment(text, marks, self.adds and not (bos and text.startswith(bos))),)
@@ -253,8 +271,8 @@ def check_parts(message: Message, *, takes_pictures: bool) -> None:
         raise UnsupportedMediaError(f"this backbone does not take {kind}: {remedy}")
 
 
-def expand(text: str, layout: PictureLayout | None, pictures: Sequence[Picture]) -> str:
-    """The text with the n-th picture placeholder replaced by what stands for the n-th picture.
+def expand(text: str, layout: PictureLayout | None, shown: Sequence[str]) -> str:
+    """The text with the n-th picture placeholder replaced by ``shown[n]``, what stands for the n-th picture.
 
     Raises:
         TemplateError: the template wrote another number of placeholders than there are pictures.
@@ -262,8 +280,8 @@ def expand(text: str, layout: PictureLayout | None, pictures: Sequence[Picture])
     if layout is None:
         return text
     pieces = text.split(layout.placeholder)
-    if len(pieces) - 1 != len(pictures):
+    if len(pieces) - 1 != len(shown):
         raise TemplateError(
-            f"the chat template wrote {len(pieces) - 1} of {layout.placeholder!r} for {len(pictures)} pictures"
+            f"the chat template wrote {len(pieces) - 1} of {layout.placeholder!r} for {len(shown)} pictures"
         )
-    return pieces[0] + "".join(picture.text + piece for picture, piece in zip(pictures, pieces[1:], strict=True))
+    return pieces[0] + "".join(f"{text}{piece}" for text, piece in zip(shown, pieces[1:], strict=True))
