@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,16 @@ def test_a_picture_is_decoded_and_preprocessed_once(picture: Callable[..., Image
     assert backbone.pictures.hits == 7
 
 
+def test_threads_that_want_one_picture_decode_it_once(picture: Callable[..., Image]) -> None:
+    backbone = testing.tiny_llava()
+    assert backbone.pictures is not None
+    shown = [Image.from_bytes(picture(1200, 900).read()) for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(backbone.pictures.get, shown))
+    assert (backbone.pictures.decoded, backbone.pictures.hits) == (1, 7)
+    assert len({id(one) for one in made}) == 1
+
+
 def test_kept_pictures_are_bounded(picture: Callable[..., Image]) -> None:
     backbone = testing.tiny_llava()
     assert backbone.pictures is not None
@@ -293,7 +304,7 @@ def test_what_is_neither_directory_nor_hub_id_is_named(tmp_path: Path) -> None:
         load_backbone(tmp_path / "absent")
     with pytest.raises(FileNotFoundError, match="no such directory"):
         load_backbone("./absent/model")
-    with pytest.raises(CheckpointError, match="nobody/absent"):
+    with pytest.raises(FileNotFoundError, match=r"nobody/absent.*the hub does not give it"):
         load_backbone("nobody/absent", local_files_only=True)
     tmp_path.joinpath("readme.txt").write_text("nothing here")
     with pytest.raises(CheckpointError, match="configuration"):
@@ -329,6 +340,15 @@ def test_a_picture_class_that_is_not_known_is_refused() -> None:
     module.config = config  # type: ignore[assignment]
     with pytest.raises(ValueError, match="known are"):
         backbone_from(module, backbone.tokenizer)
+
+
+def test_a_tower_that_is_not_known_is_refused() -> None:
+    backbone = testing.tiny_llava()
+    config = AutoConfig.for_model("llava", vision_config={"model_type": "pixtral"})
+    backbone.module.config = config  # type: ignore[assignment]
+    assert backbone.pictures is not None
+    with pytest.raises(ValueError, match="'pixtral' tower"):
+        backbone_from(backbone.module, backbone.tokenizer, backbone.pictures.processor)
 
 
 def test_the_quickest_path_through_auto_classes_agrees(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_what_was_tried_is_listed(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(LoadError, match=r"no assay\.json.*no config\.json.*notes\.txt"):
         load(tmp_path)
-    with pytest.raises(LoadError, match=r"a directory.*a Python reference.*a hub id"):
+    with pytest.raises(LoadError, match=r"a Python reference.*a directory and a hub id"):
         load("./not/here/at/all")
     with pytest.raises(LoadError, match="the hub"):
         load("nobody/no-such-reward")

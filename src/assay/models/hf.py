@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,6 +22,9 @@ from assay.models.prepare import OnTooLong, Prepared, abstain, prepare
 from assay.models.templates import Template, template_of
 from assay.models.tokenise import Tokeniser
 from assay.records import Record
+
+_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
+_FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "adapter/*")
 
 
 @final
@@ -141,59 +145,56 @@ def load_backbone(
         CheckpointError: a pickled, damaged or hostile checkpoint, or weights that are missing.
         FileNotFoundError: neither a directory nor a hub id.
     """
-    from transformers import AutoTokenizer
-
-    reference, remote = located(path_or_id, local_files_only=local_files_only)
+    place = located(path_or_id, local_files_only=local_files_only)
     where = placement(device, dtype)
-    module = load_module(path_or_id, where, local_files_only=local_files_only, attention=attention)
-    tokenizer = cast("Any", AutoTokenizer).from_pretrained(reference, **remote)
+    module = load_module(place, where, attention=attention)
+    tokenizer = read_tokenizer(place)
     takes_pictures = getattr(cast("Any", module).config, "vision_config", None) is not None
     return backbone_from(
         module,
         tokenizer,
-        pil_processor(reference, **remote) if takes_pictures else None,
-        template=template or _processor_template(Path(reference), tokenizer),
+        pil_processor(place, local_files_only=True) if takes_pictures else None,
+        template=template or _processor_template(place, tokenizer),
         max_length=max_length,
         source=str(path_or_id),
         where=where,
     )
 
 
-def load_module(
-    path_or_id: str | Path,
-    where: Placement,
-    *,
-    local_files_only: bool = False,
-    attention: str = "sdpa",
-    kind: Any = None,
-) -> nn.Module:
+def load_module(place: Path, where: Placement, *, attention: str = "sdpa", kind: Any = None) -> nn.Module:
     """The model of `load_backbone` alone: safetensors only, every weight found, none of the checkpoint's code run.
 
     ``kind`` is another auto class of transformers than ``AutoModel``.
     """
     from transformers import AutoConfig, AutoModel
 
-    reference, remote = located(path_or_id, local_files_only=local_files_only)
+    local = {"local_files_only": True, "trust_remote_code": False}
     try:
-        config = cast("Any", AutoConfig.from_pretrained(reference, **remote))
+        config = cast("Any", AutoConfig).from_pretrained(place, **local)
     except (OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path_or_id}: no model configuration could be read: {error}") from error
-    if Path(reference).is_dir():
-        check_checkpoint(Path(reference), config)
-    options = {"dtype": where.dtype, "attn_implementation": attention, "use_safetensors": True}
+        raise CheckpointError(f"{place}: no model configuration could be read: {error}") from error
+    check_checkpoint(place, config)
+    options = {"dtype": where.dtype, "attn_implementation": attention, "use_safetensors": True, **local}
     try:
         with quiet():
             module, report = cast("Any", kind or AutoModel).from_pretrained(
-                reference, config=config, output_loading_info=True, **options, **remote
+                place, config=config, output_loading_info=True, **options
             )
     except (OSError, RuntimeError, ValueError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
         raise CheckpointError(
-            f"{path_or_id}: the weights do not fit the configuration, or could not be read: {error}"
+            f"{place}: the weights do not fit the configuration, or could not be read: {error}"
         ) from error
-    check_loaded(str(path_or_id), report)
+    check_loaded(str(place), report)
     return cast("nn.Module", module).to(where.device).eval()
+
+
+def read_tokenizer(place: Path) -> Any:
+    """The tokenizer of a checkpoint directory, as transformers chooses it."""
+    from transformers import AutoTokenizer
+
+    return cast("Any", AutoTokenizer).from_pretrained(place, local_files_only=True, trust_remote_code=False)
 
 
 @contextmanager
@@ -212,19 +213,30 @@ def quiet() -> Generator[None]:
             logging.enable_progress_bar()
 
 
-def located(path_or_id: str | Path, *, local_files_only: bool) -> tuple[str, dict[str, Any]]:
-    """What to give to ``from_pretrained``: a path that exists is never looked up on the network.
+def located(path_or_id: str | Path, *, local_files_only: bool = False) -> Path:
+    """The directory of a checkpoint; a hub id is downloaded unless cached, a path that exists is never looked up.
+
+    Only safetensors, configurations and tokenizer files are downloaded.
 
     Raises:
-        FileNotFoundError: it looks like a path and does not exist.
+        FileNotFoundError: neither a directory nor a hub id, or the hub does not give it.
     """
     text = str(path_or_id)
     path = Path(text).expanduser()
     if path.is_dir():
-        return str(path), {"local_files_only": True, "trust_remote_code": False}
-    if isinstance(path_or_id, Path) or path.is_absolute() or text.startswith((".", "~")) or text.count("/") != 1:
+        return path
+    if isinstance(path_or_id, Path) or not _HUB_ID.match(text) or path.exists():
         raise FileNotFoundError(f"{text}: there is no such directory, and it does not look like a hub id (owner/name)")
-    return text, {"local_files_only": local_files_only, "trust_remote_code": False}
+    from huggingface_hub import snapshot_download
+
+    try:
+        found = cast("Any", snapshot_download)(text, allow_patterns=list(_FILES), local_files_only=local_files_only)
+    except Exception as error:
+        reason = (str(error).splitlines() or ["no reason given"])[0]
+        raise FileNotFoundError(
+            f"{text}: there is no such directory, and the hub does not give it ({type(error).__name__}: {reason})"
+        ) from error
+    return Path(found)
 
 
 def check_loaded(source: str, report: Any) -> None:

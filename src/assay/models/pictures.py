@@ -7,6 +7,7 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, cast, final
 
@@ -80,8 +81,11 @@ def _patches(vision: Any) -> int:
 
 
 def _llava(config: Any, tokenizer: Any, token: str, token_id: int) -> PictureLayout:
+    tower = str(config.vision_config.model_type)
+    if tower not in ("clip_vision_model", "siglip_vision_model"):
+        raise ValueError(f"LLaVA with a {tower!r} tower is not known here; known are CLIP and SigLIP towers")
     patch = int(config.vision_config.patch_size)
-    has_class_token = str(config.vision_config.model_type) == "clip_vision_model"
+    has_class_token = tower == "clip_vision_model"
     dropped = config.vision_feature_select_strategy == "default"
 
     def expand(made: Mapping[str, Any]) -> str:
@@ -172,6 +176,7 @@ class Pictures:
         self.hits = 0
         self.fingerprint = preprocessing_fingerprint(processor, layout)
         self._kept: OrderedDict[str, Picture] = OrderedDict()
+        self._making: dict[str, Future[Picture]] = {}
         self._bytes = 0
         self._lock = threading.Lock()
 
@@ -187,15 +192,32 @@ class Pictures:
                 self._kept.move_to_end(key)
                 self.hits += 1
                 return self._kept[key]
-        picture = self._make(image, key)
+            other = self._making.get(key)
+            mine = self._making.setdefault(key, Future())
+        if other is not None:
+            picture = other.result()
+            with self._lock:
+                self.hits += 1
+            return picture
+        try:
+            picture = self._make(image, key)
+        except BaseException as error:
+            with self._lock:
+                del self._making[key]
+            mine.set_exception(error)
+            raise
+        self._keep(key, picture)
+        mine.set_result(picture)
+        return picture
+
+    def _keep(self, key: str, picture: Picture) -> None:
         with self._lock:
-            if key not in self._kept:
-                self._kept[key] = picture
-                self._bytes += _bytes(picture)
+            del self._making[key]
+            self._kept[key] = picture
+            self._bytes += _bytes(picture)
             while self._bytes > self.max_bytes and len(self._kept) > 1:
                 _, dropped = self._kept.popitem(last=False)
                 self._bytes -= _bytes(dropped)
-        return picture
 
     def _make(self, image: Image, key: str) -> Picture:
         decoded = image.pil()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from assay.models.control import TemplateError, control_tokens
 from assay.models.families import base_of
 from assay.models.heads import ScalarHead
-from assay.models.hf import backbone_from, load_module, located
+from assay.models.hf import backbone_from, load_module, located, read_tokenizer
 from assay.models.pictures import pil_processor
 from assay.models.placement import placement
 from assay.models.templates import UnsupportedMediaError, check_parts
@@ -44,20 +45,19 @@ def load_classifier(
         ValueError: the model has several labels and ``label`` does not say which one is the reward.
         CheckpointError: as `load_backbone`; also when the classification head is missing from the files.
     """
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoModelForSequenceClassification
 
     where = placement(device, dtype)
-    reference, remote = located(path_or_id, local_files_only=local_files_only)
-    kind = AutoModelForSequenceClassification
-    model = load_module(path_or_id, where, local_files_only=local_files_only, kind=kind)
+    place = located(path_or_id, local_files_only=local_files_only)
+    model = load_module(place, where, kind=AutoModelForSequenceClassification)
     config = cast("Any", model).config
     column = label_column(config, label, str(path_or_id))
-    tokenizer = cast("Any", AutoTokenizer).from_pretrained(reference, **remote)
+    tokenizer = read_tokenizer(place)
     score = getattr(model, "score", None)
     if isinstance(score, nn.Linear) and tokenizer.chat_template is not None:
         base = getattr(model, str(cast("Any", model).base_model_prefix))
         takes_pictures = getattr(config, "vision_config", None) is not None
-        processor = pil_processor(reference, **remote) if takes_pictures else None
+        processor = pil_processor(place, local_files_only=True) if takes_pictures else None
         backbone = backbone_from(base, tokenizer, processor, source=str(path_or_id), where=where)
         reward = LearnedReward(backbone, _row(score, column))
         if _agrees(model, reward, column):
@@ -170,7 +170,7 @@ class PairClassifier:
         for batch in _batches(pairs, self.token_budget):
             found = self._logits(batch)
             for pair, value in zip(batch, found.tolist(), strict=True):
-                if torch.isfinite(torch.tensor(value)):
+                if math.isfinite(value):
                     values[pair.row] = value
                 else:
                     status[pair.row], messages[pair.row] = Status.NON_FINITE, f"the model computed {value}"

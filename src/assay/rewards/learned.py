@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,7 +179,7 @@ class LearnedReward:
         for row, value in zip(prepared.rows, found, strict=True):
             if isinstance(value, Status):
                 status[row], messages[row] = value, f"out of memory, also with a token budget of {budget}"
-            elif torch.isfinite(torch.tensor(value)):
+            elif math.isfinite(value):
                 values[row] = value
             else:
                 status[row], messages[row] = Status.NON_FINITE, f"the model computed {value}"

@@ -18,8 +18,6 @@ import torch
 from assay.rewards.base import Reward
 
 _FILE = re.compile(r"^(?P<file>.+\.py):(?P<name>[A-Za-z_]\w*)$")
-_HUB = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
-_FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "adapter/*")
 
 
 class LoadError(ValueError):
@@ -33,6 +31,7 @@ def load(
 
     - a directory written by `LearnedReward.save` (``assay train`` writes one);
     - a directory or hub id of a transformers sequence classifier (``label`` where it has several);
+    - a directory that LLaMA-Factory's reward stage wrote (``value_head.safetensors`` beside a model or an adapter);
     - ``file.py:name``: a reward, or a function or class without required arguments that makes one. The file is run.
 
     The network is used only for a hub id that is not in the local cache.
@@ -45,15 +44,16 @@ def load(
     found = _FILE.match(text)
     if found:
         return from_file(Path(found["file"]), found["name"])
-    place = Path(text).expanduser()
-    if place.is_dir():
-        return _from_directory(place, device, dtype, label)
-    if _HUB.match(text) and not place.exists():
-        return _from_directory(_from_hub(text), device, dtype, label)
-    raise LoadError(
-        f"{text}: no reward found. Tried: a directory (there is none of that name), a Python reference (it does not "
-        "read file.py:name), a hub id (it does not read owner/name)"
-    )
+    from assay.models.hf import located
+
+    try:
+        place = located(text)
+    except FileNotFoundError as error:
+        raise LoadError(
+            f"no reward found. Tried: a Python reference ({text!r} does not read file.py:name), a directory and a hub "
+            f"id ({error})"
+        ) from error
+    return _from_directory(place, device, dtype, label)
 
 
 def from_file(file: Path, name: str) -> Reward:
@@ -111,9 +111,12 @@ def _run(file: Path) -> ModuleType:
 def _from_directory(place: Path, device: str | torch.device, dtype: str | torch.dtype, label: Any) -> Reward:
     from assay.rewards import saving
     from assay.rewards.classifier import load_classifier
+    from assay.rewards.value_head import has_value_head, load_value_head
 
     if saving.is_saved(place):
         return saving.load(place, device=device, dtype=dtype)
+    if has_value_head(place):
+        return load_value_head(place, device=device, dtype=dtype)
     config = place / "config.json"
     if not config.is_file():
         held = ", ".join(sorted(path.name for path in place.iterdir())[:8]) or "nothing"
@@ -131,15 +134,3 @@ def _from_directory(place: Path, device: str | torch.device, dtype: str | torch.
             f"reward (no {saving.MANIFEST}), a sequence classifier. `assay train` makes a reward of such a model"
         )
     return load_classifier(place, device=device, dtype=dtype, label=label, local_files_only=True)
-
-
-def _from_hub(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(cast("Any", snapshot_download)(name, allow_patterns=list(_FILES)))
-    except Exception as error:
-        raise LoadError(
-            f"{name}: no reward found. Tried: a directory (there is none), the hub "
-            f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'})"
-        ) from error

@@ -20,7 +20,7 @@ import assay
 from assay.models.checkpoint import CheckpointError, read_header, safetensors_file
 from assay.models.families import base_of
 from assay.models.heads import ScalarHead
-from assay.models.hf import Backbone, load_module, quiet
+from assay.models.hf import Backbone, load_module, located, quiet
 from assay.models.pictures import Pictures, picture_layout, pil_processor
 from assay.models.placement import placement
 from assay.models.prepare import OnTooLong, abstain, truncate_prompt
@@ -287,7 +287,7 @@ def _backbone(
 ) -> Backbone:
     where = placement(device, dtype)
     adapter = manifest["adapter"]
-    module = load_module(adapter["base"] if adapter else place, where, local_files_only=False)
+    module = load_module(located(adapter["base"]) if adapter else place, where)
     tokenizer = _tokenizer(place, manifest["tokenizer"])
     layout = picture_layout(cast("Any", module).config, tokenizer)
     processor = pil_processor(place, local_files_only=True) if layout is not None else None
