@@ -247,10 +247,8 @@ def _data_fingerprint(records: Sequence[Record]) -> str:
     digest = hashlib.sha256()
     pairs = pairs_of(records)
     flat = [content_id(record.prompt, [response]) for record in records for response in record.responses]
-    for better, worse in sorted(
-        zip(pairs.better.tolist(), pairs.worse.tolist(), strict=True), key=lambda p: flat[p[0]]
-    ):
-        digest.update(json.dumps([flat[better], flat[worse]]).encode())
+    for compared in sorted((flat[b], flat[w]) for b, w in zip(pairs.better, pairs.worse, strict=True)):
+        digest.update(json.dumps(compared).encode())
     return digest.hexdigest()
 
 
