@@ -165,3 +165,8 @@ def test_dictionaries_are_not_parts() -> None:
         Record.of([{"role": "user", "content": "q"}], ["a"])
     with pytest.raises(TypeError, match=r"Record\.chat"):
         Record.of("q", [{"role": "assistant", "content": "a"}])
+
+
+def test_rankings_that_count_from_one_are_noted() -> None:
+    (note,) = check([Record.of("q", ["a", "b"], feedback=[Ranking((1, 2))])]).notes
+    assert note == "1 rankings count from 1; a lower rank was read as better all the same"

@@ -75,7 +75,9 @@ def _part(part: Any, root: Path, take: Callable[[Kind], Part]) -> Part:
     fields = cast(Mapping[str, Any], part)
     name = str(fields.get("type") or next((key for key in ("text", *KINDS) if key in fields), ""))
     if name in ("text", "input_text", "output_text"):
-        return Text(str(fields["text"]))
+        if not isinstance(fields["text"], str):
+            raise BadRowError("bad_message", f"a text part holds {type(fields['text']).__name__}", "give a string")
+        return Text(fields["text"])
     kind = _NAMES.get(name)
     if kind is None:
         known = "text, image, image_url, video, audio or input_audio"

@@ -148,7 +148,7 @@ class _Counter:
         self.counts: Counter[str] = Counter()
         self.modalities: Counter[str] = Counter()
         self.feedback: Counter[str] = Counter()
-        self.first = self.longer = self.unequal = 0
+        self.first = self.longer = self.unequal = self.from_one = 0
 
     def find(self, code: str, record: Record, position: int, message: str) -> None:
         self.counts[code] += 1
@@ -161,6 +161,9 @@ class _Counter:
         kinds = {kind_of(part) or "text" for part in record.parts()}
         self.modalities["+".join(sorted(kinds)) or "nothing"] += 1
         self.feedback.update(type(feedback).__name__ for feedback in record.feedback)
+        for feedback in record.feedback:
+            if isinstance(feedback, Ranking):
+                self.from_one += min((rank for rank in feedback.ranks if rank is not None), default=0) == 1
         count = len(record.responses)
         for preference in preferences_of(record):
             if preference.tie or not (0 <= preference.better < count and 0 <= preference.worse < count):
@@ -178,6 +181,10 @@ class _Counter:
         result.directions = [_DIRECTIONS[name] for name in self.feedback if name in _DIRECTIONS]
         if self.unequal:
             result.longer_is_better = self.longer / self.unequal
+        if self.from_one:
+            result.notes.append(
+                f"{self.from_one:,} rankings count from 1; a lower rank was read as better all the same"
+            )
         if result.preferences:
             result.first_is_best = self.first / result.preferences
             result.notes.extend(_suspicions(result.first_is_best, result.preferences))

@@ -10,12 +10,14 @@ from typing import Literal, TypeAlias, final
 from assay.records.formats import Format, Origin, format_named, formats, recognise
 from assay.records.problems import BadRowError, FormatError, Problem, RowError
 from assay.records.record import Record
+from assay.records.sound import refuse_unsound
 from assay.records.sources import Item, is_data_file, rows_of
 
 OnError: TypeAlias = Literal["raise", "collect"]
 
 _Part: TypeAlias = tuple[Origin, Callable[[], Iterator[Item]]]
 _MOST_PROBLEMS = 10_000
+_ROW_FAILURES = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 
 
 @final
@@ -27,6 +29,8 @@ class Records(Iterable[Record]):
     """
 
     def __init__(self, parts: Sequence[_Part], format: Format, *, limit: int | None, on_error: OnError) -> None:
+        if on_error not in ("raise", "collect"):
+            raise ValueError(f"on_error={on_error!r}; give 'raise' or 'collect'")
         self._parts = parts
         self._format = format
         self._limit = limit
@@ -57,7 +61,8 @@ class Records(Iterable[Record]):
                 number, row = item
                 try:
                     record = to_record(row, number, origin)
-                except (BadRowError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+                    refuse_unsound(record)
+                except _ROW_FAILURES as error:
                     self._report(_as_problem(error, origin.name, number, self._format), error)
                     continue
                 yield record

@@ -20,8 +20,9 @@ from assay.records.record import Record
 
 _Rows: TypeAlias = Iterator[tuple[int, Row]]
 _Report: TypeAlias = Callable[[Problem], None]
-_BATCH = 1000
-_BATCH_BYTES = 32 << 20
+_FIRST = 1000
+_GROUP_ROWS = 20_000
+_MOST_BYTES = 12 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ def write(
         RowError: at the first record that the format cannot hold, with ``on_error="raise"``; ``"collect"`` leaves the
             record out and says so in ``Written.problems``.
     """
+    if on_error not in ("raise", "collect"):
+        raise ValueError(f"on_error={on_error!r}; give 'raise' or 'collect'")
     target = Path(path)
     to = format_named(format)
     sink = _sink(target, to)
@@ -92,13 +95,13 @@ def write(
 
 
 def first_records(stream: Iterator[Record]) -> list[Record]:
-    """The first 1,000 records, which decide on columns; fewer when they hold more than 32 MB of media."""
+    """The first 1,000 records, which decide on columns; fewer when they hold more than 12 MB of media."""
     first: list[Record] = []
     held = 0
-    for record in islice(stream, _BATCH):
+    for record in islice(stream, _FIRST):
         first.append(record)
         held += sum(len(part.data or b"") for part in record.parts() if not isinstance(part, Text))
-        if held > _BATCH_BYTES:
+        if held > _MOST_BYTES:
             break
     return first
 
@@ -162,7 +165,7 @@ def _write_parquet(path: Path, rows: _Rows, report: _Report, to: Format, _compre
     if to.schema is not None:
         schema = to.schema()
     elif batch:
-        schema = _inferred([row for _, row in batch])
+        schema = _inferred([row for _, row in batch[:_FIRST]])
     else:
         schema = pa.schema([("id", pa.string())])
     with pq.ParquetWriter(path, schema, write_page_checksum=True) as writer:
@@ -175,13 +178,13 @@ def _write_parquet(path: Path, rows: _Rows, report: _Report, to: Format, _compre
 
 
 def _batch(rows: _Rows) -> list[tuple[int, Row]]:
-    """The next 1,000 rows; fewer when they are heavier than 32 MB."""
+    """The rows of the next group: 20,000, or as many as 12 MB hold."""
     batch: list[tuple[int, Row]] = []
     weight = 0
     for number, row in rows:
         batch.append((number, row))
         weight += _weight(row)
-        if len(batch) == _BATCH or weight > _BATCH_BYTES:
+        if len(batch) == _GROUP_ROWS or weight > _MOST_BYTES:
             break
     return batch
 

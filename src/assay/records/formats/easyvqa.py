@@ -118,7 +118,7 @@ def to_record(row: Mapping[str, Any], number: int, origin: Origin) -> Record:
     answer, image = row["answer"], row["image"]
     if answer not in _TYPE_OF:
         raise BadRowError("unknown_answer", f"{answer!r} is not an answer", f"the answers are {', '.join(ANSWERS)}")
-    if image is None:
+    if not isinstance(image, Image):
         raise BadRowError("missing_media", f"no picture {row['image_id']}", "fetch images.parquet again")
     name = f"{origin.name}/{number - 1}"
     answers = _shuffled(name)

@@ -46,7 +46,7 @@ _FEEDBACK: dict[str, type[Any]] = {
 }
 _FEEDBACK_NAMES = {kind: name for name, kind in _FEEDBACK.items()}
 _MEDIA: dict[str, type[Any]] = {"image": Image, "video": Video, "audio": Audio}
-_NOT_JSON_FIELDS = ("path", "data", "tensor", "frames")
+_NOT_JSON_FIELDS = ("path", "data", "tensor", "frames", "limits")
 
 _Keep = Callable[[bytes], Any]
 
