@@ -102,8 +102,7 @@ def expected_ids(records: Sequence[Record]) -> tuple[str, ...]:
 
 def group_index(records: Sequence[Record]) -> Tensor:
     """``[responses]`` int64: the position in the batch of each response's record."""
-    counts = torch.tensor([len(record.responses) for record in records], dtype=torch.long)
-    return torch.repeat_interleave(torch.arange(len(records)), counts)
+    return torch.tensor([i for i, record in enumerate(records) for _ in record.responses], dtype=torch.long)
 
 
 def scores_of(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -41,20 +42,36 @@ def record_digest(record: Record, needs: Sequence[str]) -> bytes:
     return hashlib.sha256(json.dumps(_plain(record.view(needs)), sort_keys=True).encode()).digest()
 
 
-def _plain(value: object) -> Any:
-    if value is None or isinstance(value, str | int | float):
+_AS_IT_IS = frozenset({str, int, float, bool, type(None)})
+
+
+def _plain(value: Any) -> Any:
+    kind = type(value)
+    if kind in _AS_IT_IS:
         return value
+    if kind is tuple or kind is list:
+        return [_plain(item) for item in value]
+    if names := _fields(kind):
+        return [kind.__name__, *(_plain(getattr(value, name)) for name in names)]
+    return _plain_other(value)
+
+
+@cache
+def _fields(kind: type) -> tuple[str, ...]:
+    """The names of what a dataclass is made from; none for any other type."""
+    return tuple(field.name for field in fields(kind) if field.init) if is_dataclass(kind) else ()
+
+
+def _plain_other(value: object) -> Any:
     if isinstance(value, bytes | bytearray):
         return ["bytes", hashlib.sha256(value).hexdigest()]
     if isinstance(value, Path):
         return ["path", str(value), value.stat().st_size if value.is_file() else None]
     if isinstance(value, Mapping):
         return [[_plain(key), _plain(item)] for key, item in cast("Mapping[object, object]", value).items()]
-    if isinstance(value, Sequence):
-        return [_plain(item) for item in cast("Sequence[object]", value)]
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        given = {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value) if field.init}
-        return [type(value).__name__, given]
+    if isinstance(value, str | Sequence):
+        items = [str(value)] if isinstance(value, str) else [_plain(item) for item in cast("Sequence[object]", value)]
+        return [type(value).__name__, *items]
     return _array(value)
 
 

@@ -15,7 +15,7 @@ from assay.records import Record
 from assay.runs.files import write_whole
 from assay.scores import Scores, Status, numbers
 
-ROW_GROUP = 65_536
+ROW_GROUP = 8_192
 _KEY = b"assay"
 
 
