@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, final
 
 import torch
@@ -19,6 +19,7 @@ from assay.scores import Status
 
 ValuesOf: TypeAlias = Callable[[Batch], Tensor]
 _KEPT_TOKENS = 2**26
+_KEPT_SEQUENCES = 2**19
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ class _Cell:
 
 @final
 class Inputs:
-    """Records and what a reward makes of them. Token sequences are kept (up to 2^26 tokens), pictures by the backbone.
+    """Records and what a reward makes of them. Token sequences are kept (2^19, 2^26 tokens at most), pictures by the
+    backbone. Sequences that differ only in their pictures hold the same tensors.
 
     ``values_of`` turns a batch of token sequences into ``[sequences]``. ``status`` counts the responses of all records
     seen so far, each once.
@@ -50,7 +52,8 @@ class Inputs:
         self.status: Counter[Status] = Counter()
         self._seen: set[int] = set()
         self._cells: dict[int, _Cell] = {}
-        self._kept = 0
+        self._kept_tokens = self._kept_sequences = 0
+        self._tensors: dict[bytes, Tensor] = {}
 
     def __len__(self) -> int:
         return len(self.records)
@@ -152,16 +155,26 @@ class Inputs:
             if index not in self._seen:
                 self._seen.add(index)
                 self.status.update(cell.status)
-            if self._kept < _KEPT_TOKENS:
+            if self._kept_tokens < _KEPT_TOKENS and self._kept_sequences < _KEPT_SEQUENCES:
                 self._cells[index] = cell
-                self._kept += sum(sequence.ids.numel() for sequence in cell.sequences)
+                self._kept_sequences += len(cell.sequences)
+                self._kept_tokens += sum(sequence.ids.numel() for sequence in cell.sequences)
         return [made[index] if index in made else self._cells[index] for index in indices]
+
+    def _lean(self, sequence: TokenSequence) -> TokenSequence:
+        if not sequence.images:
+            return sequence
+        types = None if sequence.types is None else self._one(sequence.types)
+        return replace(sequence, ids=self._one(sequence.ids), reads=self._one(sequence.reads), types=types)
+
+    def _one(self, tensor: Tensor) -> Tensor:
+        return self._tensors.setdefault(tensor.numpy().tobytes(), tensor)
 
     def _make(self, records: Sequence[Record]) -> list[_Cell]:
         if not records:
             return []
         prepared = self.reward.prepare(records)
-        sequences = iter(sequence for group in prepared.batch.groups for sequence in group)
+        sequences = iter(self._lean(sequence) for group in prepared.batch.groups for sequence in group)
         held = dict(zip(prepared.rows, sequences, strict=True))
         cells: list[_Cell] = []
         start = 0
