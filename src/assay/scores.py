@@ -36,6 +36,11 @@ class Status(StrEnum):
     INVALID = "invalid"
     FAILED = "failed"
 
+    @property
+    def is_failure(self) -> bool:
+        """Whether a row has no score although one was wanted: every status but ``OK`` and ``GATED``."""
+        return self not in (Status.OK, Status.GATED)
+
 
 _RESERVED = frozenset({"id", "group", "record", "response", "value", "status", "message", "std", "steps", "critique"})
 

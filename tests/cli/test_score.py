@@ -60,6 +60,7 @@ def test_people_are_told_what_was_done(place):
     assert "scores.jsonl" in done.stdout
     again = score(place, "words")
     assert "6 of them from an earlier run" in again.stdout
+    assert "was whole" in again.stdout
 
 
 def test_failures_beyond_what_is_allowed_are_an_exit_code(place):

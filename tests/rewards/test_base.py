@@ -256,3 +256,13 @@ def test_scoring_in_batches_builds_no_graph():
         return scores.with_values(scores.values * weight)
 
     assert not score_each(learned, RECORDS).values.requires_grad
+
+
+def test_rewards_and_transforms_are_found_where_the_guide_says():
+    code = (
+        "import assay\nfrom assay import rewards, transforms\n"
+        "short = rewards.rules.length(per_words=200)\n"
+        "print(assay.chain(short, transforms.log_sigmoid(0.0)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert found.strip() == "chain(length(per_words=200), log_sigmoid(reference=0.0))"

@@ -25,7 +25,7 @@ class _Counts:
     responses: int = 0
     kept_records: int = 0
     kept_responses: int = 0
-    abstentions: int = 0
+    failures: int = 0
 
 
 def filter(
@@ -73,11 +73,11 @@ def filter(
     where = None if dry_run else output
     line = (
         f"kept {counts.kept_responses} of {counts.responses} responses, {counts.kept_records} of {counts.records} "
-        f"records; {counts.abstentions} responses had no score"
+        f"records; {counts.failures} responses could not be scored"
     )
     ending = "nothing written (dry run)" if dry_run else f"written to {output}"
     show({**asdict(counts), "bad_rows": bad, "output": where}, as_json, [line, ending])
-    raise typer.Exit(int(counts.abstentions + bad > max_errors))
+    raise typer.Exit(int(counts.failures + bad > max_errors))
 
 
 def _kept(
@@ -94,7 +94,7 @@ def _kept(
     for chunk in batched(records, batch):
         scores = score_each(reward, chunk)
         mask: list[bool] = wanted(scores).tolist()
-        counts.abstentions += len(scores) - int(scores.ok.sum().item())
+        counts.failures += sum(status.is_failure for status in scores.status)
         start = 0
         for record in chunk:
             size = len(record.responses)

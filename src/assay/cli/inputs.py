@@ -17,11 +17,16 @@ class UsageError(ValueError):
 
 
 def open_reward(reference: str, device: str, dtype: str, seed: int) -> Reward:
-    """The reward a command was given, on its device, after seeding."""
+    """The reward a command was given, on its device, after seeding Python, numpy and torch."""
+    import random
+
+    import numpy as np
     import torch
 
     from assay.rewards.load import load
 
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
     return load(reference, device=device, dtype=dtype)
 

@@ -70,9 +70,12 @@ def _lines(summary: Summary, bad_rows: int) -> list[str]:
     counts = ", ".join(f"{count} {status}" for status, count in summary.counts.items())
     speed = "" if summary.rows_per_second is None else f", {summary.rows_per_second:.4g} a second"
     before = f", {summary.resumed} of them from an earlier run" if summary.resumed else ""
+    took = f"in {summary.seconds:.3g} s{speed}"
     return [
         f"{summary.responses} responses of {summary.records} records{before}: {counts or 'none'}",
         f"mean {number(summary.mean)}, std {number(summary.std)}",
         *([f"{bad_rows} rows of the data could not be read"] if bad_rows else []),
-        f"written to {summary.output} in {summary.seconds:.3g} s{speed}",
+        f"written to {summary.output} in {summary.seconds:.3g} s{speed}"
+        if summary.seconds
+        else f"{summary.output} was whole",
     ]

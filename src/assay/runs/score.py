@@ -18,8 +18,6 @@ from assay.runs.journal import Job, Journal, JournalError, committed_rows
 from assay.runs.results import Tally, read_metadata, rows_of, writer_for
 from assay.scores import Status
 
-_DELIBERATE = frozenset({Status.OK, Status.GATED})
-
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -42,7 +40,7 @@ class Summary:
     @property
     def failures(self) -> int:
         """Responses without a score that no gate asked for."""
-        return sum(count for status, count in self.counts.items() if status not in _DELIBERATE)
+        return sum(count for status, count in self.counts.items() if Status(status).is_failure)
 
     @property
     def rows_per_second(self) -> float | None:
