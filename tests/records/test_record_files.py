@@ -111,6 +111,8 @@ def test_directories_and_splits(tmp_path: Path) -> None:
     assert len(list(read(tmp_path))) == 4
     with pytest.raises(FileNotFoundError, match="'dev'"):
         read(tmp_path, split="dev")
+    with pytest.raises(FormatError, match="one file"):
+        read(tmp_path / "test.jsonl", split="test")
     (tmp_path / "other.jsonl").write_text('{"prompt": "a", "completion": "b", "label": true}')
     with pytest.raises(FormatError, match=r"(?s)trl-unpaired.*read one at a time|trl.*read one at a time"):
         read(tmp_path)

@@ -356,6 +356,24 @@ def test_trl_written_for_datasets_decodes_as_pictures(tmp_path: Path) -> None:
     assert loaded[0]["chosen"][0]["content"][0]["text"] == "b"
 
 
+@pytest.mark.parametrize("format", ["trl", "ms-swift", "llama-factory", "rewardbench", "native"])
+def test_what_is_written_as_json_lines_loads_as_a_data_set_of_one_type(tmp_path: Path, format: str) -> None:
+    datasets = pytest.importorskip("datasets")
+    prompts: list[Any] = ["q", [Text("a"), Text("b")]]
+    if format != "rewardbench":
+        prompts.append([Image.from_bytes(png(5)), "?"])
+    records = [
+        Record.of(prompt, ["a", "b"], id=str(n), feedback=[Preference(0, 1, margin=n or None)], level=n)
+        for n, prompt in enumerate(prompts if format in ("trl", "ms-swift", "llama-factory") else prompts[:1])
+    ]
+    write(records, tmp_path / "x.jsonl", format=format)
+    loaded = datasets.Dataset.from_json(str(tmp_path / "x.jsonl"), cache_dir=str(tmp_path / "cache"))
+    back = list(from_rows(loaded, format=format, media_root=tmp_path))
+    assert [record.prompt[-1].text for record in back] == [record.prompt[-1].text for record in records]
+    assert [record.responses for record in back] == [record.responses for record in records]
+    assert back[-1].prompt[-1].parts[0] == records[-1].prompt[-1].parts[0]
+
+
 def test_bad_rows_of_a_format_name_the_missing_column() -> None:
     with pytest.raises(RowError, match=r"rows: row 2: missing_column: no column 'rejected'; trl rows have"):
         list(from_rows([{"prompt": "a", "chosen": "b", "rejected": "c"}, {"prompt": "a", "chosen": "b"}]))

@@ -144,6 +144,8 @@ def _files(path: Path, split: str | None) -> list[Path]:
     if not path.is_dir():
         if not path.exists():
             raise FileNotFoundError(f"{path}: no such file or directory; check the path")
+        if split is not None:
+            raise FormatError(f"{path}: one file, but a split chooses among the files of a directory; leave it out")
         return [path]
     found = sorted(file for file in path.rglob("*") if file.is_file() and is_data_file(file))
     if split is not None:
