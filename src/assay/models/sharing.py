@@ -115,7 +115,11 @@ class _Work:
             ]
             inputs[self.family.types_name] = _rows(filled, self.family.padding_type)
         hidden = self._hidden(inputs, [key for row in rows for key in row.images], pixels, {})
-        return {member: hidden[row, sequences[member].reads.to(hidden.device)] for row, member in enumerate(members)}
+        width = hidden.shape[1]
+        return _gathered(
+            hidden,
+            {member: row * width + each.reads for row, (member, each) in enumerate(zip(members, rows, strict=True))},
+        )
 
     def _packed(
         self, call: Call, sequences: Sequence[TokenSequence], pixels: Mapping[str, Pixels]
@@ -147,8 +151,7 @@ class _Work:
             "seg_layout": stacked(segments, self.family.window_last),
         }
         keys = [key for part in parts for key in part.images]
-        hidden = self._hidden(inputs, keys, pixels, extra)[0]
-        return {member: hidden[where.to(hidden.device)] for member, where in reads.items()}
+        return _gathered(self._hidden(inputs, keys, pixels, extra), reads)
 
     def _hidden(
         self,
@@ -168,6 +171,13 @@ class _Work:
                 "(AutoModel, or the .model of a class with a language-model head)"
             )
         return hidden
+
+
+def _gathered(hidden: Tensor, reads: Mapping[int, Tensor]) -> dict[int, Tensor]:
+    """States at places of ``hidden``, its rows one after another: one gather, so that backward fills one buffer."""
+    places = torch.cat(list(reads.values())).to(hidden.device)
+    states = hidden.flatten(0, 1)[places].split([where.numel() for where in reads.values()])
+    return dict(zip(reads, states, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
