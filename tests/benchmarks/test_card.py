@@ -211,6 +211,12 @@ def test_each_record_can_weigh_the_same():
     assert by_record.accuracy.value == pytest.approx(0.5)
 
 
+def test_on_text_alone_a_null_of_all_the_text_is_no_null():
+    text = [Record.of(f"q{i}", ["dark", "b"], id=str(i), feedback=[Preference(0, 1)]) for i in range(20)]
+    card = audit(prefers_dark, text, probes=())
+    assert [null.name for null in card.nulls] == ["length", "first position", "constant", "answer only"]
+
+
 def test_records_that_compare_nothing_are_refused():
     with pytest.raises(ValueError, match="none of the 1 records compares two of its responses"):
         audit(Looks(), [Record.of("q", ["a", "b"])])
@@ -348,6 +354,26 @@ def test_numbers_are_worded_for_readers():
     assert percent(math.nan) == "\u2013"
     assert points(-0.051) == "\u22125.1"
     assert signs("[-0.5, +1.0] a-1 -0.00") == "[\u22120.5, +1.0] a-1 0.00"
+
+
+def test_long_texts_are_cut_where_it_hurts_least_and_get_wide_columns(tmp_path: Path):
+    records = [
+        Record.of(
+            "beginning " + "x" * 900 + f" the question {i}?",
+            ["dark", "opening " + "y" * 900],
+            id=str(i),
+            feedback=[Preference(1, 0)],
+        )
+        for i in range(4)
+    ]
+    card = audit(
+        lambda rs: scores_of(rs, [float(r.text == "dark") for q in rs for r in q.responses]), records, probes=()
+    )
+    assert card.failures[0].prompt.startswith("\u2026")
+    assert card.failures[0].prompt.endswith("?")
+    assert card.failures[0].right.startswith("opening")
+    assert card.failures[0].right.endswith("\u2026")
+    assert "gallery wordy" in card.save(tmp_path / "card.html").read_text()
 
 
 def test_a_swapped_null_lookup_by_name_and_level(good: Card):

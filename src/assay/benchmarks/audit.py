@@ -20,9 +20,10 @@ from assay.benchmarks.base import Advance, Pairs, clusters, pairs_of, score_in_b
 from assay.benchmarks.card import Calibration, Card, DataFacts, Distribution, NullResult, RewardFacts, plain
 from assay.benchmarks.failures import weaknesses_of, worst_failures
 from assay.benchmarks.gates import DEFAULT_GATES, Gate
-from assay.benchmarks.nulls import DEFAULT_NULLS, FitNull, cross_fitted
+from assay.benchmarks.nulls import DEFAULT_NULLS, FitNull, cross_fitted, text_only
 from assay.benchmarks.probes.blindness import PICTURE_PROBES, PROMPT_PROBES, Effect, Probe, blindness
 from assay.benchmarks.slices import DEFAULT_SLICERS, Slicer, worst_slices
+from assay.media import Text
 from assay.metrics import Floats, Interval, Ints
 from assay.perturb.pictures import prompt_pictures
 from assay.records import Record
@@ -51,6 +52,7 @@ def audit(
 ) -> Card:
     """Audit a reward on records with feedback: preferences, rankings or ratings of responses to one prompt.
 
+    The text-only null is left out where no record holds a medium: it would then read all that there is.
     Responses are first put in a random order within their record, so that where a file keeps its right answers says
     nothing. Nulls are fitted on ``train_records``, or, without them, cross-fitted over clusters of records that share a
     picture (without pictures: a prompt). All intervals resample those clusters. ``per_record`` gives every record the
@@ -75,7 +77,11 @@ def audit(
     spent = time.process_time() - spent
     values = values_of(reward, scores)
     outcomes = pairs.outcomes(values)
-    measured = [_null(name, fit, records, train_records, pairs, outcomes, cluster, seed) for name, fit in nulls.items()]
+    measured = [
+        _null(name, fit, records, train_records, pairs, outcomes, cluster, seed)
+        for name, fit in nulls.items()
+        if fit is not text_only or _has_media(records)
+    ]
     effects = [
         blindness(
             probe,
@@ -109,7 +115,7 @@ def audit(
         how={},
         wrong_picture_gaps=_wrong_picture_gaps(found, measured, pairs, cluster, seed),
     )
-    card = replace(card, how=_how(seed, train_records, scores, started, cpu, spent, len(nulls), len(found)))
+    card = replace(card, how=_how(seed, train_records, scores, started, cpu, spent, len(measured), len(found)))
     verdicts = [gate(card) for gate in gates]
     return replace(card, verdicts=tuple(verdict for verdict in verdicts if verdict is not None))
 
@@ -154,6 +160,10 @@ def _null(
         gap=_gap(outcomes, own, pairs, cluster, seed),
         outcomes=own,
     )
+
+
+def _has_media(records: Sequence[Record]) -> bool:
+    return any(not isinstance(part, Text) for record in records for part in record.parts())
 
 
 def _wrong_picture_gaps(

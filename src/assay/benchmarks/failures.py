@@ -14,7 +14,8 @@ from assay.media import Image, Part
 from assay.metrics import Floats, Ints
 from assay.records import Message, Record
 
-MOST_CHARACTERS = 600
+MOST_OF_PROMPT = 420
+MOST_OF_ANSWER = 360
 MOST_PICTURES = 4
 SIGNIFICANT = 0.05
 
@@ -36,10 +37,16 @@ def weaknesses_of(
     most: int = 4,
     each: int = 4,
 ) -> tuple[Weakness, ...]:
-    """Up to ``most`` slices, those worse than the rest first, with up to ``each`` failures no earlier slice showed."""
+    """Up to ``most`` slices with up to ``each`` failures that no earlier slice showed.
+
+    They are the slices significantly worse than the rest; where there is none, the first slice that holds failures.
+    """
     found: list[Weakness] = []
     seen: set[int] = set()
-    for item in sorted(slices, key=lambda item: item.p_value >= SIGNIFICANT):
+    worse = [item for item in slices if item.p_value < SIGNIFICANT]
+    if not worse:
+        worse, most = list(slices), 1
+    for item in worse:
         failures = _shown(item.pairs, records, pairs, values, cluster, each, seen)
         if failures:
             found.append(Weakness(item, failures))
@@ -72,7 +79,7 @@ def _failure(record: Record, better: int, worse: int, values: Floats, right_row:
     parts = [part for message in (*record.prompt, *right.messages, *chosen.messages) for part in message.parts]
     return Failure(
         record=record.id,
-        prompt=_clipped("\n".join(_said(record.prompt))),
+        prompt=_ending("\n".join(_said(record.prompt))),
         right=_clipped("\n".join(_said(right.messages))),
         right_score=float(values[right_row]),
         chosen=_clipped("\n".join(_said(chosen.messages))),
@@ -95,4 +102,9 @@ def _pictures(parts: Sequence[Part]) -> Iterable[str]:
 
 
 def _clipped(text: str) -> str:
-    return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1].rstrip() + "…"
+    return text if len(text) <= MOST_OF_ANSWER else text[: MOST_OF_ANSWER - 1].rstrip() + "…"
+
+
+def _ending(text: str) -> str:
+    """The end of a prompt: where the question is."""
+    return text if len(text) <= MOST_OF_PROMPT else "…" + text[1 - MOST_OF_PROMPT :].lstrip()

@@ -116,9 +116,8 @@ def histogram(found: Distribution) -> Markup:
     for place in range(5):
         value = low + (high - low) * place / 4
         anchor = "start" if place == 0 else "end" if place == 4 else "middle"
-        drawn.append(
-            f'<text class="tick" x="{x(value):.1f}" y="{height - 12}" text-anchor="{anchor}">{value:.3g}</text>'
-        )
+        place_of = f'x="{x(value):.1f}" y="{height - 12}" text-anchor="{anchor}"'
+        drawn.append(f'<text class="tick" {place_of}>{_minus(f"{value:.3g}")}</text>')
     return _svg(width, height, "Scores of right and wrong answers", drawn)
 
 
@@ -191,6 +190,10 @@ def _ticks(low: float, high: float, form: str, x: object, top: float, bottom: fl
         said = form.format(100 * number * step).removesuffix(".0")
         drawn.append(f'<text class="tick" x="{at:.1f}" y="{bottom + 18}" text-anchor="middle">{said}</text>')
     return "".join(drawn)
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "\u2212")
 
 
 def _svg(width: float, height: float, label: str, drawn: Sequence[str], name: str = "chart") -> Markup:

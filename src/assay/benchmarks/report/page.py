@@ -14,9 +14,10 @@ from assay.metrics import Interval
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from assay.benchmarks.card import Card
+    from assay.benchmarks.card import Card, Failure
 
 MOST_SLICES = 12
+LONG_TEXT = 120
 DASH, MINUS = "\u2013", "\u2212"
 _NOTHING = Interval(math.nan, math.nan, math.nan, 0, 0)
 
@@ -32,7 +33,14 @@ def render(card: Card) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "points": points, "spread": spread, "number": number, "signs": signs}
+    environment.filters |= {
+        "percent": percent,
+        "points": points,
+        "spread": spread,
+        "number": number,
+        "signs": signs,
+        "gallery": gallery,
+    }
     return environment.get_template("card.html.j2").render(
         card=card,
         style=style(),
@@ -63,14 +71,14 @@ def percent(value: float, digits: int = 1) -> str:
 
 def points(value: float) -> str:
     """A difference of shares in percentage points, signed."""
-    return DASH if math.isnan(value) else f"{100 * value:+.1f}".replace("-", MINUS)
+    return DASH if math.isnan(value) else signs(f"{100 * value:+.1f}")
 
 
 def spread(interval: Interval, form: str = "{:.1f}", scale: float = 100.0) -> str:
     """The bounds of an interval in words."""
     if math.isnan(interval.low):
         return "no interval"
-    return f"{form.format(scale * interval.low)} to {form.format(scale * interval.high)}".replace("-", MINUS)
+    return signs(f"{form.format(scale * interval.low)} to {form.format(scale * interval.high)}")
 
 
 def number(value: float) -> str:
@@ -83,6 +91,12 @@ def number(value: float) -> str:
 def signs(text: str) -> str:
     """The text with a hyphen before a number as a minus sign, and no sign before zero."""
     return re.sub(r"(?<!\w)-(?=\d)", MINUS, re.sub(r"(?<!\w)[+-](0\.0+)(?!\d)", r"\1", text))
+
+
+def gallery(failures: Sequence[Failure]) -> str:
+    """The classes of a gallery: wide columns where texts are long."""
+    longest = max((len(text) for item in failures for text in (item.prompt, item.right, item.chosen)), default=0)
+    return "gallery wordy" if longest > LONG_TEXT else "gallery"
 
 
 def _nulls_chart(card: Card) -> Markup:
