@@ -90,8 +90,7 @@ def medians(seconds: Mapping[str, list[float]]) -> dict[str, float]:
 
 
 def peak_bytes(work: Work) -> int:
-    """Peak resident memory of a call above the memory at rest, from the kernel's own high-water mark."""
-    work()
+    """Peak resident memory of a call that ran before, above the memory at rest, from the kernel's high-water mark."""
     gc.collect()
     ctypes.CDLL("libc.so.6").malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from assay.models.base import Batch, TokenSequence
-from assay.models.families import family_of
-from assay.models.sharing import cheapest, encode, padded, shared
+from assay.models.families import Family, family_of
+from assay.models.sharing import Layout, cheapest, encode, padded, shared
 from measure import Row, flops, interleaved, medians, peak_bytes, ratio
 from models import padded_scores, scalar_head, smollm2, stock_and_prepared
 
@@ -26,7 +28,7 @@ GRID = [
     )
     for count in counts
     for response in responses
-    if count * (prompt + response) <= 18_000
+    if count * (prompt + response) <= 8_500
 ]
 
 
@@ -95,17 +97,23 @@ def speed(quick: bool) -> list[Row]:
 @torch.no_grad()
 def choice(quick: bool) -> list[Row]:
     """The automatic choice against the best of every layout, the padded batch of transformers among them."""
-    stock, model = stock_and_prepared(smollm2(2))
-    family, head = family_of(model), scalar_head()
+    small, large = stock_and_prepared(smollm2(6)), stock_and_prepared(smollm2(2))
+    head = scalar_head()
     rows: list[Row] = []
     for prompt, count, response in GRID[::4] if quick else GRID:
+        stock, model = small if count * (prompt + response) <= 1_000 else large
+        family = family_of(model)
         held = candidates(prompt, count, max(2, response * 3 // 4), response)
         batch = batch_of(held)
-        variants = {
-            "auto": lambda batch=batch: torch.cat(encode(model, family, batch)) @ head,
-            "padded rows": lambda batch=batch: torch.cat(encode(model, family, batch, layout=padded)) @ head,
-            "shared rows": lambda batch=batch: torch.cat(encode(model, family, batch, layout=shared)) @ head,
-            "transformers": lambda held=held: padded_scores(stock, held, head),
+
+        def ours(layout: Layout | None, model: Any = model, family: Family = family, batch: Batch = batch) -> Tensor:
+            return torch.cat(encode(model, family, batch, layout=layout)) @ head
+
+        variants: dict[str, Callable[[], Tensor]] = {
+            "auto": partial(ours, None),
+            "padded rows": partial(ours, padded),
+            "shared rows": partial(ours, shared),
+            "transformers": partial(padded_scores, stock, held, head),
         }
         seconds = interleaved(variants, 3 if quick else 5)
         middle = medians(seconds)
@@ -120,7 +128,7 @@ def choice(quick: bool) -> list[Row]:
                 difference=float((variants["auto"]() - variants["transformers"]()).abs().max()),
                 difference_goal=1e-5,
                 seconds=middle,
-                note=f"chose {cheapest(family, batch).layout}",
+                note=f"chose {cheapest(family, batch).layout}; {family.shape.layers} of 30 layers",
             )
         )
     return rows

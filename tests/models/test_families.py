@@ -214,3 +214,17 @@ def test_store_keeps_nothing_while_the_tower_drops_out() -> None:
     assert len(store) == 0
     scores(model.eval(), batch, shared, features=store)
     assert len(store) == 1
+
+
+def test_features_made_for_inference_serve_training() -> None:
+    model = LLAVA.build()
+    for part in (model.vision_tower, model.multi_modal_projector):
+        part.requires_grad_(False)
+    batch = batch_of(LLAVA, [group(LLAVA, 9, [5, 3], ("a",))])
+    store = FeatureStore()
+    with torch.inference_mode():
+        first = scores(model, batch, shared, features=store)
+    second = scores(model, batch, shared, features=store)
+    second.sum().backward()
+    assert (store.tower_calls, store.hits) == (1, 1)
+    assert (first - second).abs().max() <= 1e-6

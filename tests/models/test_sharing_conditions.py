@@ -387,6 +387,17 @@ def test_self_check_passes_once_and_keeps_training_modes() -> None:
 
 
 @torch.no_grad()
+def test_self_check_without_any_group() -> None:
+    batch = batch_of(LLAMA, [group(LLAMA, 30, [5], seed=1), group(LLAMA, 25, [5], seed=2)])
+    model = LLAMA.build()
+    assert (scores(model, batch, shared, token_budget=20) - alone(LLAMA.build(), batch)).abs().max() <= BOUND
+    long = batch_of(LLAMA, [group(LLAMA, 60, [5], seed=1), group(LLAMA, 25, [5], seed=2)])
+    assert cheapest(family_of(model), long).layout == "shared"
+    assert (scores(model, long, None, token_budget=64) - alone(LLAMA.build(), long)).abs().max() <= BOUND
+    assert "float32 on cpu: shares" in sharing_report(model)
+
+
+@torch.no_grad()
 def test_half_precision_is_compared_with_its_own_noise() -> None:
     model = BY_NAME["qwen3"].build().to(torch.bfloat16)
     batch = batch_of(LLAMA, [group(LLAMA, 40, [5, 3, 5, 8, 9, 7])])

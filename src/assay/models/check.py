@@ -135,7 +135,7 @@ def _small(batch: Batch, plan: Plan) -> Batch:
     for tree in trees[:_GROUPS]:
         ends = [*tree.members[-1:], *tree.members[: _MEMBERS - 1]]
         groups.append([sequences[member] for member in ends])
-    return Batch(groups, batch.pixels)
+    return Batch(groups or [[sequence] for sequence in sequences[:_MEMBERS]], batch.pixels)
 
 
 def _alone(batch: Batch) -> list[Batch]:

@@ -30,8 +30,11 @@ class ImageFeatures:
         return sum(tensor.numel() * tensor.element_size() for tensor in (self.hidden, *self.deepstack))
 
     def detached(self) -> ImageFeatures:
-        """The same values without their graph, in memory of their own."""
-        return ImageFeatures(self.hidden.detach().clone(), tuple(tensor.detach().clone() for tensor in self.deepstack))
+        """The same values without their graph, in memory of their own, fit for training too."""
+        with torch.inference_mode(False):
+            return ImageFeatures(
+                self.hidden.detach().clone(), tuple(tensor.detach().clone() for tensor in self.deepstack)
+            )
 
 
 Tower = Callable[[Sequence[Pixels]], list[ImageFeatures]]
@@ -128,4 +131,5 @@ def _drops(module: nn.Module) -> bool:
 def _stamp(parts: Sequence[nn.Module]) -> tuple[int, ...]:
     first = next((weight for part in parts for weight in part.parameters()), None)
     place = (hash((str(first.device), first.dtype)), first.data_ptr()) if first is not None else ()
-    return (*place, *(weight._version for part in parts for weight in part.parameters()))
+    weights = (weight for part in parts for weight in part.parameters())
+    return (*place, *(0 if weight.is_inference() else weight._version for weight in weights))
