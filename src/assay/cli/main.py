@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from assay import __version__
-from assay.cli import audit, convert, doctor, filter, pick, quickstart, score, train, verify
+from assay.cli import audit, convert, doctor, filter, new, pick, quickstart, score, train, verify
 
 app = typer.Typer(
     name="assay",
@@ -23,6 +23,7 @@ app = typer.Typer(
 
 # Each command: `from assay.cli import score` above and `app.command()(score.score)` here, in the help page's order.
 app.command()(quickstart.quickstart)
+app.command()(new.new)
 app.command()(train.train)
 app.command()(score.score)
 app.command()(audit.audit)
