@@ -75,7 +75,5 @@ def _lines(summary: Summary, bad_rows: int) -> list[str]:
         f"{summary.responses} responses of {summary.records} records{before}: {counts or 'none'}",
         f"mean {number(summary.mean)}, std {number(summary.std)}",
         *([f"{bad_rows} rows of the data could not be read"] if bad_rows else []),
-        f"written to {summary.output} in {summary.seconds:.3g} s{speed}"
-        if summary.seconds
-        else f"{summary.output} was whole",
+        f"written to {summary.output} {took}" if summary.seconds else f"{summary.output} was whole already",
     ]

@@ -199,4 +199,7 @@ def _after_unknown(spec: Spec) -> Spec:
 
 def name_of(value: object) -> str:
     """How a link of a composition prints: a function by its name, anything else by its repr."""
-    return value.__name__ if inspect.isfunction(value) else repr(value)
+    if inspect.isfunction(value):
+        return value.__name__
+    built_in = inspect.isbuiltin(value) or inspect.ismethoddescriptor(value)
+    return str(getattr(value, "__qualname__", repr(value))) if built_in else repr(value)
