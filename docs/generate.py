@@ -21,7 +21,7 @@ import assay.records.formats
 from assay.cli.main import app
 
 ROOT = Path(__file__).parent.parent
-BEGIN, END = "<!-- {name}: generated -->", "<!-- {name}: end -->"
+BEGIN, END = "<!-- {name}:start -->", "<!-- {name}:end -->"
 
 
 def commands() -> str:

@@ -44,10 +44,10 @@ def new(
 
     Example: assay new picture --data easy-vqa:train --vocabulary 0 -o out/backbone
     """
-    from assay.models import scratch
-
     if side % (2 * patch):
         raise UsageError(f"--side {side} must be a multiple of twice --patch {patch}: patches are merged 2 x 2")
+    from assay.models import scratch
+
     rows = open_records(data, limit, keep_going)
     texts = sorted({
         message.text

@@ -11,7 +11,7 @@ from typing import Any, cast, final
 import torch
 from torch import nn
 
-from assay.models.hf import Backbone, backbone_from
+from assay.models.hf import Backbone, backbone_from, quiet
 
 _TEMPLATE = (
     "{% for message in messages %}{% for part in message['content'] %}"
@@ -135,7 +135,8 @@ def picture_tokens() -> tuple[str, ...]:
 def save_backbone(backbone: Backbone, directory: Path) -> Path:
     """Write a backbone as `load_backbone` and transformers read it: weights, configuration, tokenizer, processor."""
     directory.mkdir(parents=True, exist_ok=True)
-    cast("Any", backbone.module).save_pretrained(directory)
+    with quiet():
+        cast("Any", backbone.module).save_pretrained(directory)
     backbone.tokenizer.save_pretrained(directory)
     if backbone.pictures is not None:
         backbone.pictures.processor.save_pretrained(directory)
