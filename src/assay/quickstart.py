@@ -17,6 +17,7 @@ from assay.benchmarks.gates import DEFAULT_GATES, beats_nulls
 from assay.benchmarks.panels import Choice, Curves, Line, Panel
 from assay.benchmarks.report.pictures import thumbnail
 from assay.metrics import Interval
+from assay.models.placement import Placement
 from assay.models.scratch import picture_backbone, picture_tokens, save_backbone, word_tokenizer
 from assay.objectives.listwise import top_one
 from assay.perturb.pictures import prompt_pictures
@@ -58,6 +59,7 @@ def quickstart(
     minutes: float | None = None,
     limit: int | None = None,
     audited: int = AUDITED,
+    where: Placement | None = None,
     seed: int = 0,
     say: Say = lambda line: None,
     report: Report = quiet,
@@ -75,7 +77,7 @@ def quickstart(
         asked, held_out = list(read("easy-vqa:train", limit=limit)), list(read("easy-vqa:test", limit=limit))
         held_out = _drawn(held_out, audited, seed)
     say(f"{len(asked):,} questions about the training pictures, {len(held_out):,} about the test pictures")
-    reward = fresh_reward(asked, seed)
+    reward = fresh_reward(asked, seed, where)
     save_backbone(reward.backbone, directory / "backbone")
     say(f"training {type(reward.backbone.module).__name__}, {_weights(reward):,} weights, from nothing")
     with watch("training"):
@@ -99,11 +101,11 @@ def quickstart(
     return Quickstart(card, picked, result, watch.seconds, directory, page)
 
 
-def fresh_reward(records: Sequence[Record], seed: int) -> LearnedReward:
+def fresh_reward(records: Sequence[Record], seed: int, where: Placement | None = None) -> LearnedReward:
     """An untrained reward whose words are those of the questions and answers."""
     texts = [message.text for record in records for message in record.prompt]
     tokenizer = word_tokenizer([*texts, *ANSWERS], special=picture_tokens())
-    return LearnedReward.fresh(picture_backbone(tokenizer, seed=seed), seed=seed)
+    return LearnedReward.fresh(picture_backbone(tokenizer, seed=seed, where=where), seed=seed)
 
 
 def training_records(records: Sequence[Record]) -> list[Record]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from assay.cli.inputs import UsageError, refuse_overwriting, report_bad_rows, show
-from assay.cli.options import DataArgument, DryRun, Json, Limit, MaxErrors
+from assay.cli.options import DataArgument, DryRun, Json, Limit, MaxErrors, NoDevice, NoDtype, NoSeed
 from assay.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ def convert(
     limit: Limit = None,
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Skip rows that cannot be converted.")] = False,
     max_errors: MaxErrors = 0,
+    device: NoDevice = "auto",
+    dtype: NoDtype = "auto",
+    seed: NoSeed = 0,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -45,6 +48,8 @@ def convert(
     Example: assay convert preferences.jsonl trl.parquet --to trl --dry-run
     """
     from assay.records import read
+
+    del device, dtype, seed
 
     if output is None and not dry_run:
         raise UsageError("say where to write (OUT), or --dry-run")

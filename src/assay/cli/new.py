@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from assay.cli.inputs import UsageError, open_records, report_bad_rows, show
-from assay.cli.options import DryRun, Json, Limit, Seed
+from assay.cli.options import DryRun, Dtype, Json, Limit, NoDevice, Seed
 
 
 class Kind(StrEnum):
@@ -34,6 +34,8 @@ def new(
     patch: Annotated[int, typer.Option("--patch", help="Side of a patch in pixels.", min=2)] = 8,
     limit: Limit = None,
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Skip data rows that cannot be read.")] = False,
+    device: NoDevice = "auto",
+    dtype: Dtype = "float32",
     seed: Seed = 0,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -46,7 +48,9 @@ def new(
     """
     if side % (2 * patch):
         raise UsageError(f"--side {side} must be a multiple of twice --patch {patch}: patches are merged 2 x 2")
+    del device
     from assay.models import scratch
+    from assay.models.placement import placement
 
     rows = open_records(data, limit, keep_going)
     texts = sorted({
@@ -65,6 +69,7 @@ def new(
         made = scratch.picture_backbone(tokenizer, size, side=side, patch=patch, seed=seed)
     else:
         made = scratch.text_backbone(tokenizer, size, seed=seed)
+    made.module.to(placement("cpu", dtype).dtype)
     weights = sum(weight.numel() for weight in made.module.parameters())
     if not dry_run:
         scratch.save_backbone(made, output)

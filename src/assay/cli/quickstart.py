@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assay.cli.inputs import show
-from assay.cli.options import DryRun, Json, Limit, Seed
+from assay.cli.options import Device, DryRun, Dtype, Json, Limit, Seed
 
 if TYPE_CHECKING:
     from assay.metrics import Interval
@@ -23,6 +23,8 @@ def quickstart(
         float | None, typer.Option("--minutes", help="Minutes of training; else 1,500 steps.", min=0.05)
     ] = None,
     limit: Limit = None,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
     seed: Seed = 0,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -35,6 +37,7 @@ def quickstart(
 
     Example: assay quickstart --minutes 15
     """
+    from assay.models.placement import placement
     from assay.quickstart import STEPS
     from assay.quickstart import quickstart as run
     from assay.training.progress import training_bar
@@ -44,7 +47,9 @@ def quickstart(
         show({"budget": budget, "output": str(output)}, as_json, [f"would train for {budget} and write {output}"])
         return
     with training_bar() as report:
-        done = run(output, minutes=minutes, limit=limit, seed=seed, say=_say, report=report)
+        done = run(
+            output, minutes=minutes, limit=limit, where=placement(device, dtype), seed=seed, say=_say, report=report
+        )
     facts = {**done.card.to_dict(), "picked_right": done.picked.value, "seconds": done.seconds}
     show({**facts, "report": str(done.report)}, as_json, _lines(done))
     raise typer.Exit(int(not done.card.passed))

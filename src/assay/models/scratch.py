@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from assay.models.hf import Backbone, backbone_from, quiet
+from assay.models.placement import Placement
 
 _TEMPLATE = (
     "{% for message in messages %}{% for part in message['content'] %}"
@@ -88,7 +89,13 @@ def text_backbone(tokenizer: Any, size: Size | None = None, *, seed: int = 0) ->
 
 
 def picture_backbone(
-    tokenizer: Any, size: Size | None = None, *, side: int = 64, patch: int = 8, seed: int = 0
+    tokenizer: Any,
+    size: Size | None = None,
+    *,
+    side: int = 64,
+    patch: int = 8,
+    seed: int = 0,
+    where: Placement | None = None,
 ) -> Backbone:
     """An Idefics3 of the given size, untrained: SigLIP tower, patches merged 2 x 2, Llama.
 
@@ -124,7 +131,10 @@ def picture_backbone(
         image_mean=[0.92] * 3,
         image_std=[0.25] * 3,
     )
-    return backbone_from(_fresh(Idefics3Model, config, seed), tokenizer, processor)
+    model = _fresh(Idefics3Model, config, seed)
+    if where is not None:
+        model.to(where.device, where.dtype)
+    return backbone_from(model, tokenizer, processor, where=where)
 
 
 def picture_tokens() -> tuple[str, ...]:
