@@ -14,8 +14,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import click
 import typer
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 import assay.records.formats
 from assay.cli.main import app
@@ -27,21 +27,20 @@ BEGIN, END = "<!-- {name}:start -->", "<!-- {name}:end -->"
 def commands() -> str:
     """One section a command: its help and its options."""
     root = typer.main.get_command(app)
-    assert isinstance(root, click.Group)
-    context = click.Context(root, info_name="assay")
+    assert isinstance(root, TyperGroup)
     lines = ["# Commands", "", "Generated from the command line itself by `docs/generate.py`.", ""]
-    for name in root.list_commands(context):
-        command = root.get_command(context, name)
-        assert command is not None
+    for name in root.commands:
+        command = root.commands[name]
+        assert isinstance(command, TyperCommand)
         lines += command_section(name, command)
     return "\n".join(lines).rstrip() + "\n"
 
 
-def command_section(name: str, command: click.Command) -> list[str]:
+def command_section(name: str, command: TyperCommand) -> list[str]:
     """Heading, help, arguments and options of one command."""
-    options = [item for item in command.params if isinstance(item, click.Option) and not item.hidden]
-    arguments = [item for item in command.params if isinstance(item, click.Argument)]
-    usage = " ".join(["assay", name, *(item.make_metavar(click.Context(command)) for item in arguments)])
+    options = [item for item in command.params if isinstance(item, TyperOption) and not item.hidden]
+    arguments = [item for item in command.params if isinstance(item, TyperArgument)]
+    usage = " ".join(["assay", name, *(str(item.metavar or item.name).upper() for item in arguments)])
     rows = [
         f"| {', '.join(f'`{flag}`' for flag in item.opts)} | {item.help or ''} | {default_of(item)} |"
         for item in options
@@ -51,7 +50,7 @@ def command_section(name: str, command: click.Command) -> list[str]:
     return [f"## {name}", "", f"`{usage}`", "", body, "", *table]
 
 
-def default_of(option: click.Option) -> str:
+def default_of(option: TyperOption) -> str:
     """A default as it would be typed; empty where there is none."""
     value = option.default
     return "" if value is None or value is False or callable(value) or value == () else f"`{value}`"

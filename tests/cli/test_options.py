@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-import click
 import pytest
 import typer
+from typer.core import TyperGroup, TyperOption
 
 from assay.cli.main import app
 
 GROUP = typer.main.get_command(app)
-assert isinstance(GROUP, click.Group)
+assert isinstance(GROUP, TyperGroup)
 COMMON = {"--limit", "--device", "--dtype", "--seed", "--dry-run"}
 
 
@@ -17,5 +17,5 @@ def test_every_command_has_the_common_options_and_says_what_it_does_with_an_exam
     flags = {flag for item in command.params for flag in item.opts}
     assert flags >= COMMON, COMMON - flags
     assert f"assay {name}" in (command.help or "")
-    undescribed = [item.name for item in command.params if isinstance(item, click.Option) and not item.help]
+    undescribed = [item.name for item in command.params if isinstance(item, TyperOption) and not item.help]
     assert not undescribed

@@ -9,7 +9,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from assay.cli.inputs import show
-from assay.cli.options import Device, Dtype, Json
+from assay.cli.options import Device, Dtype, Json, NoDryRun, NoLimit, NoSeed
 
 if TYPE_CHECKING:
     from assay.models.placement import Placement
@@ -24,7 +24,14 @@ _CORE = ("torch", "transformers", "accelerate", "safetensors", "numpy", "pillow"
 _SHARING_TOLERANCE = {"torch.float32": 1e-5}
 
 
-def doctor(device: Device = "auto", dtype: Dtype = "auto", as_json: Json = False) -> None:
+def doctor(
+    limit: NoLimit = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    seed: NoSeed = 0,
+    dry_run: NoDryRun = False,
+    as_json: Json = False,
+) -> None:
     """Say what is installed, and which device, number format and attention will be used, and why.
 
     Exit code 2 when the device or number format asked for cannot be had.
@@ -34,6 +41,7 @@ def doctor(device: Device = "auto", dtype: Dtype = "auto", as_json: Json = False
     from assay import __version__
     from assay.models.placement import placement
 
+    del limit, seed, dry_run
     chosen = placement(device, dtype)
     facts: dict[str, Any] = {
         "assay": __version__,
