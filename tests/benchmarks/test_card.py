@@ -381,3 +381,26 @@ def test_a_swapped_null_lookup_by_name_and_level(good: Card):
     assert isinstance(gap, Interval)
     assert gap.low <= 0
     assert good.swapped_over("nobody") is None
+
+
+def test_a_reward_that_never_answers_still_gets_a_readable_card(tmp_path: Path):
+    class Mute(Looks):
+        def __call__(self, records):
+            scores = super().__call__(records)
+            return scores.abstain(torch.ones(len(scores), dtype=torch.bool), Status.UNAVAILABLE, "down")
+
+    card = audit(Mute(), records_of(12))
+    assert not card.passed
+    assert math.isnan(card.accuracy.value)
+    text = card.save(tmp_path / "card.html").read_text()
+    words = re.sub(r"<[^>]*>", " ", text).split()
+    assert [words[place - 4 : place + 3] for place, word in enumerate(words) if "nan" in word] == []
+    assert "unavailable" in text
+    assert json.loads((tmp_path / "card.json").read_text())["accuracy"]["value"] is None
+
+
+def test_a_perfect_reward_gets_a_card_without_failures(tmp_path: Path):
+    card = audit(Looks(noise=0.0), records_of(40), probes=())
+    assert card.failures == ()
+    assert card.calibration.bounded
+    assert "No finite temperature" in card.save(tmp_path / "card.html").read_text()

@@ -13,7 +13,7 @@ from assay.benchmarks.variations import Variation, in_batches, variations_of
 from assay.benchmarks.verify import Certificate, verify
 from assay.models.layout import padded
 from assay.records import Record
-from assay.rewards.base import Spec, scores_of
+from assay.rewards.base import Spec, fingerprint, scores_of
 from assay.rewards.learned import LearnedReward
 from assay.scores import Status
 from assay.testing import learned_reward, tiny_llava
@@ -269,7 +269,7 @@ def test_the_certificate_is_plain_json(text_certificate: Certificate, tmp_path: 
     file = text_certificate.save(tmp_path / "new" / "certificate.json")
     stored = json.loads(file.read_text())
     assert stored["passed"] is True
-    assert stored["fingerprint"] == text_certificate.fingerprint == learned_reward().fingerprint()
+    assert stored["fingerprint"] == text_certificate.fingerprint == fingerprint(learned_reward())
     assert len(stored["findings"]) == len(text_certificate.findings)
     assert all(math.isfinite(item["difference"] or 0.0) for item in stored["findings"])
 

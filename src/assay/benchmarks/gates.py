@@ -111,7 +111,7 @@ def needs_the_prompt(least: float = 0.1) -> Gate:
         return Verdict(
             "Needs the prompt",
             effect.movement.low >= least,
-            f"margins move by {_range(effect.movement, '{:.2f}')} sd without it",
+            f"margins move {_moved(effect.movement)} without it",
             f"at least {least:g} sd: lower bound",
             "A good answer to another question is a bad answer.",
         )
@@ -190,11 +190,14 @@ def _points(value: float) -> str:
     return f"{100 * value:g}"
 
 
-def _range(interval: Interval, form: str) -> str:
-    value, low, high = (form.format(number) for number in (interval.value, interval.low, interval.high))
-    return f"{value} [{low}, {high}]"
+def _moved(interval: Interval) -> str:
+    if np.isnan(interval.value):
+        return "by an unknown amount"
+    return f"by {interval.value:.2f} sd [{interval.low:.2f}, {interval.high:.2f}]"
 
 
 def _signed(gap: Interval) -> str:
+    if np.isnan(gap.value):
+        return "unknown (no pair was judged)"
     value, low, high = (f"{100 * number:+.1f}" for number in (gap.value, gap.low, gap.high))
     return f"{value} points [{low}, {high}]"

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from assay.benchmarks.report.charts import Row, curves_chart, forest, histogram, reliability_chart, whisker
 from assay.metrics import Interval
@@ -33,14 +33,9 @@ def render(card: Card) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "percent": percent,
-        "points": points,
-        "spread": spread,
-        "number": number,
-        "signs": signs,
-        "gallery": gallery,
-    }
+    words: dict[str, Any] = {"percent": percent, "points": points, "spread": spread, "number": number}
+    words |= {"signs": signs, "gallery": gallery, "fixed": fixed}
+    environment.filters.update(words)
     return environment.get_template("card.html.j2").render(
         card=card,
         style=style(),
@@ -79,6 +74,11 @@ def spread(interval: Interval, form: str = "{:.1f}", scale: float = 100.0) -> st
     if math.isnan(interval.low):
         return "no interval"
     return signs(f"{form.format(scale * interval.low)} to {form.format(scale * interval.high)}")
+
+
+def fixed(value: float, form: str) -> str:
+    """A number in a given form; a dash where there is none."""
+    return DASH if math.isnan(value) else signs(form.format(value))
 
 
 def number(value: float) -> str:
