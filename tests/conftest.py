@@ -1,4 +1,4 @@
-"""What every test runs under: no network, and a torchvision that imports where its operators are missing."""
+"""What every test runs under: no network, one thread a process, and a torchvision that imports beside any torch."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import numpy as np
@@ -19,6 +20,7 @@ import torch
 
 from assay.media import Image
 
+torch.set_num_threads(1)
 _KEPT: list[torch.library.Library] = []
 
 
