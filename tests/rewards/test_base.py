@@ -101,6 +101,21 @@ def test_a_composition_prints_the_recipe_that_made_it():
     assert fingerprint(rebuilt) == fingerprint(reward)
 
 
+class Odd:
+    def __call__(self, records):
+        return constant(records)
+
+
+def test_a_recipe_is_one_line_without_addresses():
+    parts = [torch.nn.Sequential(torch.nn.Linear(1, 1)), partial(offset, amount=2), Odd(), Odd().__call__, str.strip]
+    for part in parts:
+        printed = repr(chain(part))
+        assert "\n" not in printed
+        assert " at 0x" not in printed
+    assert repr(chain(partial(offset, amount=2))) == "chain(partial(offset, amount=2))"
+    assert repr(chain(str.strip)) == "chain(str.strip)"
+
+
 def test_an_unknown_transform_leaves_no_claim_about_the_range():
     spec = chain(rules.length(per_words=1), lambda scores: scores).spec
     assert (spec.low, spec.high, spec.unit) == (None, None, "score")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 
 import torch
@@ -35,6 +37,7 @@ __all__ = [
 ]
 
 Transform: TypeAlias = Callable[[Scores], Scores]
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 class ContractError(ValueError):
@@ -198,8 +201,13 @@ def _after_unknown(spec: Spec) -> Spec:
 
 
 def name_of(value: object) -> str:
-    """How a link of a composition prints: a function by its name, anything else by its repr."""
+    """How a link of a composition prints, on one line and without addresses: a function by its name, else its repr."""
     if inspect.isfunction(value):
         return value.__name__
-    built_in = inspect.isbuiltin(value) or inspect.ismethoddescriptor(value)
-    return str(getattr(value, "__qualname__", repr(value))) if built_in else repr(value)
+    if inspect.isbuiltin(value) or inspect.ismethoddescriptor(value):
+        return str(getattr(value, "__qualname__", repr(value)))
+    if isinstance(value, partial):
+        bound = cast("partial[object]", value)
+        given = [name_of(item) for item in bound.args] + [f"{k}={name_of(v)}" for k, v in bound.keywords.items()]
+        return f"partial({', '.join([name_of(bound.func), *given])})"
+    return _ADDRESS.sub("", " ".join(repr(value).split()))
