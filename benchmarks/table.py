@@ -72,11 +72,11 @@ def _number(value: float | None, form: str) -> str:
 
 
 def insert(text: str, made: str) -> str:
-    """The text with everything between the markers replaced."""
+    """The text with everything from the first start marker to the last end marker replaced."""
     if START not in text or END not in text:
         raise SystemExit(f"the file has no {START} and {END}")
     before, rest = text.split(START, 1)
-    return f"{before}{START}\n{made}\n{END}{rest.split(END, 1)[1]}"
+    return f"{before}{START}\n{made}\n{END}{rest.rsplit(END, 1)[1]}"
 
 
 def main() -> None:
