@@ -23,11 +23,13 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from assay import metrics
 from assay.benchmarks import nulls
 from assay.benchmarks.base import clusters, pairs_of, values_of
-from assay.metrics import Floats, Interval
+from assay.metrics import Floats, Interval, Ints
+from assay.models.base import Batch
 from assay.models.heads import ScalarHead
 from assay.models.hf import Backbone, load_backbone, quiet
 from assay.models.scratch import Size, subword_tokenizer, text_backbone
@@ -217,13 +219,19 @@ def head_settings(seed: int) -> Settings:
     """Few pairs and many dimensions: large batches and a decay of a hundredth a step at the highest rate."""
     return Settings(
         budget=Epochs(20), batch=256, learning_rate=1e-3, weight_decay=10.0, freeze=freeze.backbone,
-        autocast=ARITHMETIC, token_budget=2**20, seed=seed, log_every=8,
+        token_budget=2**20, seed=seed, log_every=8,
     )  # fmt: skip
+
+
+def reader(reward: LearnedReward, store: StateStore) -> Callable[[Batch], Tensor]:
+    """The states of the backbone through the store, in the arithmetic that training uses: that of its weights."""
+    loaded = reward.backbone.placement.dtype
+    return store.open(reward, loaded if loaded in (torch.bfloat16, torch.float16) else None)
 
 
 def read_states(reward: LearnedReward, records: Sequence[Record], store: StateStore, say: Say) -> dict[str, int]:
     """Compute every state that the store lacks, prompts of like length together; the tokens there were to compute."""
-    read_batch = store.open(reward, ARITHMETIC)
+    read_batch = reader(reward, store)
     size = [sum(len(m.text) for m in (*r.prompt, *(m for a in r.responses for m in a.messages))) for r in records]
     order = sorted(range(len(records)), key=lambda index: size[index])
     started, tokens = time.process_time(), 0
@@ -242,13 +250,25 @@ def values_by_states(reward: LearnedReward, records: Sequence[Record], store: St
     prepared = reward.prepare(records)
     values = np.full(len(prepared.status), np.nan)
     if prepared.rows:
-        states = store.open(reward, ARITHMETIC)(prepared.batch)
+        states = reader(reward, store)(prepared.batch)
         values[list(prepared.rows)] = metrics.floats(reward.head(states))
     return values
 
 
+def folds_of(records: Sequence[Record], seed: int) -> Ints:
+    """``[records]``: the fold of each; records with one prompt share theirs."""
+    unit = clusters(records)
+    return (np.random.default_rng(seed).permutation(int(unit.max()) + 1) % FOLDS)[unit]
+
+
 def harmless(
-    records: Sequence[Record], backbone: Backbone, store: StateStore, *, seed: int = 0, say: Say = lambda line: None
+    records: Sequence[Record],
+    backbone: Backbone,
+    store: StateStore,
+    settings: Settings | None = None,
+    *,
+    seed: int = 0,
+    say: Say = lambda line: None,
 ) -> HarmlessResult:
     """Reward and length null, each fitted on four folds and asked about the fifth; a prompt is in one fold only.
 
@@ -257,15 +277,14 @@ def harmless(
     started = time.process_time()
     tokens = read_states(judge(backbone, seed), records, store, say)
     read_in, started = time.process_time() - started, time.process_time()
-    unit = clusters(records)
-    fold = (np.random.default_rng(seed).permutation(int(unit.max()) + 1) % FOLDS)[unit]
+    unit, fold = clusters(records), folds_of(records, seed)
     right, null_right = np.full(len(records), np.nan), np.full(len(records), np.nan)
     folds: list[dict[str, float]] = []
     for number in range(FOLDS):
         learned = [record for record, f in zip(records, fold, strict=True) if f != number]
         asked = [record for record, f in zip(records, fold, strict=True) if f == number]
         reward = judge(backbone, seed)
-        result = train(reward, learned, supervise(bradley_terry), head_settings(seed), states=store)
+        result = train(reward, learned, supervise(bradley_terry), settings or head_settings(seed), states=store)
         null, pairs = nulls.length(learned), pairs_of(asked)
         assert len(pairs) == len(asked), "one pair a record"
         right[fold == number] = pairs.outcomes(values_by_states(reward, asked, store))
@@ -282,7 +301,7 @@ def harmless(
         folds=folds,
         abstained=int(np.isnan(right).sum()),
         layers=int(backbone.config.num_hidden_layers),
-        tokens=tokens | {"computed": store.computed, "found": store.found},
+        tokens=tokens | {"computed": store.computed},
         cpu_seconds={"states": read_in, "folds": time.process_time() - started},
     )
 
