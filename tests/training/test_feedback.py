@@ -24,7 +24,8 @@ def test_pairs_are_offset_by_the_responses_before_them() -> None:
     records = [record(3, Preference(2, 0)), record(2), record(2, Preference(0, 1, probability=0.8, margin=1.5))]
     pairs = pairs_of(records)
     assert pair_list(pairs) == [(2, 0), (5, 6)]
-    assert pairs.margin.tolist() == [0.0, 1.5]
+    assert math.isnan(pairs.margin[0])
+    assert float(pairs.margin[1]) == 1.5
     assert pairs.probability.tolist() == pytest.approx([1.0, 0.8])
     assert pairs.silent == 1
 
@@ -85,6 +86,16 @@ def test_pairs_reach_the_objective_with_every_tensor_it_names() -> None:
     )
     assert torch.equal(losses.items, expected)
     assert losses.metrics["accuracy"] == (1.0, 1.0)
+
+
+def test_a_pair_without_a_margin_has_the_objectives_own() -> None:
+    values = torch.tensor([0.25, 0.0, 0.25, 0.0])
+    records = [record(2, Preference(0, 1)), record(2, Preference(0, 1, margin=0.5))]
+    assert on_pairs(pairwise.hinge)(values, records).items.tolist() == [0.75, 0.25]
+    assert on_pairs(partial(pairwise.hinge, margin=2.0))(values, records).items.tolist() == [1.75, 1.75]
+    plain = on_pairs(pairwise.bradley_terry)(values, records).items
+    assert float(plain[0]) == pytest.approx(math.log1p(math.exp(-0.25)))
+    assert float(plain[1]) == pytest.approx(math.log1p(math.exp(0.25)))
 
 
 def test_an_abstained_response_drops_its_pairs_counts_them_and_leaves_the_gradient_clean() -> None:

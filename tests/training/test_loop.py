@@ -301,6 +301,19 @@ def test_a_backbone_loaded_in_bfloat16_is_trained_in_float32_and_given_back() ->
     assert reward.head.linear.weight.dtype == torch.float32
 
 
+def test_recomputing_activations_gives_the_same_weights() -> None:
+    kept, recomputed = learned_reward(), learned_reward()
+    train(kept, pairs(16), BT, FAST)
+    forwards = []
+    layer = recomputed.backbone.module.layers[0].input_layernorm
+    handle = layer.register_forward_hook(lambda *_: forwards.append(torch.is_grad_enabled()))
+    train(recomputed, pairs(16), BT, changed(FAST, recompute=True))
+    handle.remove()
+    assert sum(forwards) == 2 * 8  # every layer runs forward twice a step
+    after = weights(recomputed)
+    assert all(torch.allclose(after[name], weight, atol=1e-5) for name, weight in weights(kept).items())
+
+
 def test_ties_are_trained_by_rao_kupper() -> None:
     records = [
         Record.of(f"q{i}", ["red red red", "blue"], id=f"t{i}", feedback=[Preference(0, 1, tie=True)])

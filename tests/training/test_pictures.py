@@ -5,6 +5,7 @@ import torch
 
 import assay.records
 from assay.media import Text
+from assay.models.features import FeatureStore
 from assay.models.hf import Backbone
 from assay.objectives.listwise import top_one
 from assay.records import Ranking, Record
@@ -14,7 +15,7 @@ from assay.training.budgets import Cosine, Epochs
 from assay.training.evaluation import evaluate
 from assay.training.loop import train
 from assay.training.order import batches, batches_by_key
-from assay.training.settings import Settings
+from assay.training.settings import Lora, Settings
 from assay.training.supervision import supervise
 
 pytest.importorskip("easy_vqa")
@@ -61,13 +62,16 @@ def test_a_picture_reward_learns_and_looks_at_the_picture() -> None:
     reward = learned_reward(fresh_llava())
     before = evaluate(reward, held_out, TOP)
     settings = Settings(
-        budget=Epochs(6), batch=16, by_picture=True, learning_rate=3e-3, betas=(0.9, 0.98), schedule=Cosine(0.05)
+        budget=Epochs(5), batch=16, by_picture=True, learning_rate=1e-3, betas=(0.9, 0.98), schedule=Cosine(0.05)
     )
-    result = train(reward, records, TOP, settings)
+    result = train(reward, records, TOP, settings, evaluate=held_out)
+    assert result.evaluations[0]["loss"] != result.evaluations[1]["loss"]
+    reward.model.features = FeatureStore(max_bytes=0)
     after = evaluate(reward, held_out, TOP)
     blind = evaluate(reward, swapped(held_out), TOP)
+    assert after["loss"] == pytest.approx(result.figures["loss"], abs=1e-5)  # no evaluation saw features of old weights
     assert after["loss"] < before["loss"] - 0.2
-    assert after["accuracy"] > 0.75
+    assert after["accuracy"] > 0.85
     assert blind["accuracy"] < 0.62
     assert result.history[-1]["loss"] < 0.8 * result.history[0]["loss"]
     assert reward.backbone.pictures is not None
@@ -82,6 +86,18 @@ def test_a_frozen_tower_sees_each_picture_once_in_all_epochs() -> None:
     train(reward, records, TOP, Settings(budget=Epochs(3), batch=8, learning_rate=1e-3, freeze=freeze.vision))
     assert reward.model.features.tower_images == distinct
     assert all(torch.equal(w, before[name]) for name, w in reward.model.encoder.vision_tower.state_dict().items())
+
+
+def test_adapters_sit_on_the_language_model_alone_and_the_tower_runs_once_a_picture() -> None:
+    records = colours("train", 24)
+    reward = learned_reward(fresh_llava())
+    distinct = len({record.prompt[0].parts[0].content_hash for record in records})
+    before = {name: weight.clone() for name, weight in reward.model.state_dict().items()}
+    train(reward, records, TOP, Settings(budget=Epochs(3), batch=8, learning_rate=1e-2, lora=Lora(rank=4)))
+    moved = {name for name, weight in reward.model.state_dict().items() if not torch.equal(weight, before[name])}
+    assert any("language_model" in name for name in moved)
+    assert all("language_model" in name or "head" in name for name in moved)
+    assert reward.model.features.tower_images == distinct
 
 
 def test_a_step_encodes_a_picture_once_for_all_its_questions_and_answers() -> None:

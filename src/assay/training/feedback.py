@@ -7,6 +7,7 @@ ratings alone. What is compared always comes from one rater and one criterion.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -27,7 +28,7 @@ NO_RANK = torch.iinfo(torch.int64).max
 class Pairs:
     """``[pairs]`` each: ``better`` and ``worse`` index the flat responses; the rest is what an objective may name.
 
-    ``margin`` in the source's unit (0 where none was given), ``probability`` that ``better`` wins, ``weight`` >= 0.
+    ``margin`` in the source's unit (NaN where none was given), ``probability`` that ``better`` wins, ``weight`` >= 0.
     ``silent`` is the number of records without any pair.
     """
 
@@ -89,7 +90,14 @@ def pairs_of(records: Sequence[Record], *, select: Select = everything, weigh: W
     silent = 0
     for start, record in with_offsets(records):
         found = [
-            (start + p.better, start + p.worse, p.margin or 0.0, p.probability, p.tie, weigh(record, source))
+            (
+                start + p.better,
+                start + p.worse,
+                math.nan if p.margin is None else p.margin,
+                p.probability,
+                p.tie,
+                weigh(record, source),
+            )
             for p, source in _preferences(record, select)
         ]
         silent += not found

@@ -31,7 +31,7 @@ from assay.training.states import StateStore
 from assay.training.step import NOTHING, OVERFLOW, Outcome, Processes, Stepper, autocast
 from assay.training.supervision import Supervision
 from assay.training.tally import Tally
-from assay.training.trainable import train_mode, trainable
+from assay.training.trainable import release, train_mode, trainable
 
 __all__ = ["Event", "Report", "Result", "TrainingError", "quiet", "train", "workplace"]
 
@@ -169,6 +169,7 @@ class _Run:
 
     def release(self) -> None:
         """Leave the weights of the given reward in the formats and with the flags they had."""
+        release(self.reward, self.settings)
         if self.settings.lora is not None and not self.settled:
             without_adapters(self.reward)
         for weight, flag in self.flags.items():

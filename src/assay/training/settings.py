@@ -52,7 +52,9 @@ class Settings:
     its items, however they are spread over batches, micro-batches and processes. ``token_budget`` bounds the tokens
     (shared ones once) of a micro-batch, whose graph is held at once. ``by_picture`` composes batches so that records of
     one picture meet, and its features are computed once a step. ``autocast`` is the format of the backbone's
-    arithmetic; trained weights, head and loss are float32. ``head_learning_rate`` None is ``learning_rate``.
+    arithmetic; trained weights, head and loss are float32. ``recompute`` keeps
+    no activations inside layers and computes them again in the backward pass: less memory, a third more time, the same
+    gradients. ``head_learning_rate`` None is ``learning_rate``.
     ``max_grad_norm`` 0 does not clip.
 
     ``evaluate_every`` and ``checkpoint_every`` count steps; None evaluates once an epoch, and writes a checkpoint every
@@ -74,6 +76,7 @@ class Settings:
     epsilon: float = 1e-8
     max_grad_norm: float = 1.0
     autocast: torch.dtype | None = None
+    recompute: bool = False
     seed: int = 0
     freeze: Freeze = nothing
     lora: Lora | None = None

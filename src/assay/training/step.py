@@ -90,7 +90,10 @@ class Stepper:
         self.token_budget = settings.token_budget
         self.device, self.lower = reward.backbone.placement.device, lower
         self.weights = [weight for weight in reward.model.parameters() if weight.requires_grad]
-        self.optimizer = torch.optim.AdamW(_groups(reward, settings), betas=settings.betas, eps=settings.epsilon)
+        # not fused: those kernels change weights without counting the change, so kept picture features would go stale
+        self.optimizer = torch.optim.AdamW(
+            _groups(reward, settings), betas=settings.betas, eps=settings.epsilon, foreach=True
+        )
         self.rates = [float(group["lr"]) for group in self.optimizer.param_groups]
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=lower is torch.float16)
 

@@ -66,7 +66,8 @@ def supervise(objective: Objective, *, select: Select = everything, weigh: Weigh
 def on_pairs(objective: Objective, *, select: Select = everything, weigh: Weigh = alike) -> Supervision:
     """Pairs of the records through ``objective(chosen, rejected, *, margin, probability, tie, weight)``.
 
-    The objective is given those further tensors that it names. ``accuracy`` counts equal scores as half and leaves out
+    The objective is given those further tensors that it names; a pair without a margin has the default that the
+    objective gives its ``margin``, or 0. ``accuracy`` counts equal scores as half and leaves out
     ties and even soft labels; ``tied`` is the share of exactly equal scores.
 
     Raises (when called):
@@ -74,6 +75,7 @@ def on_pairs(objective: Objective, *, select: Select = everything, weigh: Weigh 
             side for the certain winner.
     """
     named = _names(objective)
+    usual = _usual_margin(objective)
 
     def losses(values: Tensor, records: Sequence[Record]) -> Losses:
         pairs = pairs_of(records, select=select, weigh=weigh)
@@ -82,6 +84,7 @@ def on_pairs(objective: Objective, *, select: Select = everything, weigh: Weigh 
         judged = ~(chosen.detach().isnan() | rejected.detach().isnan())
         chosen, rejected = chosen[judged], rejected[judged]
         columns = {n: getattr(pairs, n).to(values.device)[judged] for n in ("margin", "probability", "tie", "weight")}
+        columns["margin"] = columns["margin"].nan_to_num(usual)
         items = objective(chosen, rejected, **{name: column for name, column in columns.items() if name in named})
         gap = (chosen - rejected).detach() * torch.where(columns["probability"] < 0.5, -1.0, 1.0)
         decided = ~columns["tie"] & (columns["probability"] != 0.5)
@@ -153,6 +156,11 @@ def _names(objective: Objective) -> frozenset[str]:
     """The keyword tensors an objective names. Arguments already bound (``functools.partial``) are not overwritten."""
     bound: Mapping[str, Any] = getattr(objective, "keywords", {})
     return frozenset(inspect.signature(objective).parameters) - frozenset(bound)
+
+
+def _usual_margin(objective: Objective) -> float:
+    parameter = inspect.signature(objective).parameters.get("margin")
+    return float(parameter.default) if parameter and isinstance(parameter.default, int | float) else 0.0
 
 
 def _refuse_unused(objective: Objective, named: frozenset[str], **marked: Tensor) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from assay.models.families import base_of
 from assay.rewards.learned import LearnedReward
 from assay.training.freeze import backbone
 from assay.training.lora import with_adapters
@@ -26,7 +27,20 @@ def trainable(reward: LearnedReward, settings: Settings) -> LearnedReward:
     for weight in reward.model.parameters():
         if weight.requires_grad:
             weight.data = weight.data.float()
+    if settings.recompute:
+        base = base_of(reward.backbone.module)
+        enable = getattr(base, "activation_checkpointing_enable", None) or base.gradient_checkpointing_enable
+        enable({"use_reentrant": False})
     return reward
+
+
+def release(reward: LearnedReward, settings: Settings) -> None:
+    """Keep activations again."""
+    if settings.recompute:
+        base = base_of(reward.backbone.module)
+        disable = getattr(base, "activation_checkpointing_disable", None) or base.gradient_checkpointing_disable
+        disable()
+        base.disable_input_require_grads()
 
 
 def train_mode(model: nn.Module) -> None:
