@@ -200,6 +200,24 @@ def test_calibration_is_cross_fitted_and_in_the_unit_of_the_margin():
     assert quiet.error < 0.08
 
 
+def test_few_records_are_not_called_miscalibrated_by_chance():
+    rng = random.Random(1)
+
+    def honest(records):  # right by exactly the chance that its margin states
+        values = []
+        for record in records:
+            draw = random.Random(f"{record.id}{rng.random()}")
+            margin = draw.gauss(0, 2)
+            right = draw.random() < 1 / (1 + math.exp(-abs(margin)))
+            values += [abs(margin) if (response.text == "good") == right else 0.0 for response in record.responses]
+        return scores_of(records, values)
+
+    few = [Record.of(f"q{i}", ["good", "bad"], id=str(i), feedback=[Preference(0, 1)]) for i in range(60)]
+    errors = [audit(honest, few, probes=(), nulls={}).calibration for _ in range(20)]
+    assert len(errors[0].curve.count) == 2
+    assert sum(found.error > 0.1 for found in errors) <= 6
+
+
 def test_each_record_can_weigh_the_same():
     pair = [Record.of(f"q{i}", ["dark", "grey"], id=f"p{i}", feedback=[Preference(1, 0)]) for i in range(30)]
     long = [

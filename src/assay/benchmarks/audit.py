@@ -32,6 +32,8 @@ from assay.scores import Scores
 
 Progress = Callable[[str], Advance]
 OUTCOME = (0.0, 1.0)
+MOST_BINS = 10
+CLUSTERS_A_BIN = 25
 
 
 def audit(
@@ -188,6 +190,7 @@ def _calibration(pairs: Pairs, values: Floats, cluster: Ints, seed: int) -> Cali
     whole = metrics.fit_temperature(margin, label, weight=weight)
     count = int(cluster.max()) + 1
     half = np.random.default_rng(seed).permutation(count)[cluster][pairs.record] % 2
+    bins = min(MOST_BINS, max(2, count // CLUSTERS_A_BIN))  # the error of small bins is mostly chance
     probability = metrics.sigmoid(margin / whole.value)
     for side in (0, 1):
         held, other = (half == side) & known, (half != side) & known
@@ -197,18 +200,18 @@ def _calibration(pairs: Pairs, values: Floats, cluster: Ints, seed: int) -> Cali
     return Calibration(
         temperature=whole.value,
         bounded=whole.bounded,
-        error=_curve(probability, label, weight).error,
-        raw_error=_curve(np.where(known, metrics.sigmoid(margin), np.nan), label, weight).error,
+        error=_curve(probability, label, weight, bins).error,
+        raw_error=_curve(np.where(known, metrics.sigmoid(margin), np.nan), label, weight, bins).error,
         brier=metrics.brier(probability, label, weight=weight),
-        curve=_curve(probability, label, weight),
+        curve=_curve(probability, label, weight, bins),
     )
 
 
-def _curve(probability: Floats, label: Floats, weight: Floats) -> metrics.Reliability:
+def _curve(probability: Floats, label: Floats, weight: Floats, bins: int) -> metrics.Reliability:
     """Over each pair from the side the reward prefers: predictions are at least one half; a tie is right by half."""
     sure = np.maximum(probability, 1 - probability)
     right = np.where(probability == 0.5, 0.5, np.where(probability > 0.5, label, 1 - label))
-    return metrics.reliability(sure, right, weight=weight)
+    return metrics.reliability(sure, right, weight=weight, binning=metrics.equal_mass(bins))
 
 
 def _distribution(values: Floats, pairs: Pairs, bins: int = 40) -> Distribution:
