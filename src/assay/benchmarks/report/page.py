@@ -112,9 +112,11 @@ def _floor(intervals: Sequence[Interval]) -> float:
 
 
 def _change_chart(card: Card, change: Interval) -> Markup:
-    reach = max((max(abs(e.change.low), abs(e.change.high)) for e in card.blindness if e.change.n), default=0.1)
+    known = [effect.change for effect in card.blindness if effect.change.n]
+    low = min((item.low for item in known), default=0.0)
+    high = max((item.high for item in known), default=0.0)
     kind = "reward" if change.high < 0 else "null"
-    return whisker(change, low=-max(reach, 0.05), high=max(0.05, reach / 4), reference=0.0, kind=kind)
+    return whisker(change, low=min(low, -0.05), high=max(high, 0.05), reference=0.0, kind=kind)
 
 
 def _slice_chart(card: Card, accuracy: Interval) -> Markup:
