@@ -13,11 +13,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
 
-NAMES = ("sharing", "choice", "training_step", "packing", "pictures", "exactness")
+NAMES = ("sharing", "choice", "training_step", "packing", "pictures", "exactness", "overhead")
 
 
 def work(name: str) -> object:
     """The function that measures a benchmark; its module is imported only when it is wanted."""
+    import overhead
     import packing
     import pictures
     import sharing
@@ -30,6 +31,7 @@ def work(name: str) -> object:
         "training_step": training_step.rows,
         "packing": packing.rows,
         "pictures": pictures.rows,
+        "overhead": overhead.rows,
     }[name]
 
 
