@@ -359,16 +359,18 @@ def harmless_pairs(data: Path) -> list[Record]:
     return list(read(place))
 
 
-def run(only: str | None, data: Path, cache: Path, layers: int, say: Say) -> dict[str, PersonaResult | HarmlessResult]:
+def run(
+    only: str | None, data: Path, cache: Path, *, layers: int, seed: int, say: Say
+) -> dict[str, PersonaResult | HarmlessResult]:
     """What was asked for, measured."""
     found: dict[str, PersonaResult | HarmlessResult] = {}
     if only != "harmless":
-        found["persona"] = persona(data / PERSONA)
+        found["persona"] = persona(data / PERSONA, seed=seed)
         print(*persona_lines(found["persona"]), sep="\n", flush=True)
     if only != "persona":
         records = harmless_pairs(data)
         backbone = load_backbone(checkpoint(cache, layers), dtype=ARITHMETIC)
-        found["harmless"] = harmless(records, backbone, StateStore(cache / "states"), say=say)
+        found["harmless"] = harmless(records, backbone, StateStore(cache / "states"), seed=seed, say=say)
         print(*harmless_lines(found["harmless"]), sep="\n", flush=True)
     return found
 
@@ -383,13 +385,17 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=default, help="folder of public data (default: %(default)s)")
     parser.add_argument("--cache", type=Path, help="folder where weights and states are kept for a next run")
     parser.add_argument("--layers", type=int, default=LAYERS, help="layers of SmolLM2 to read (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of splits, folds, pairing and first weights")
     parser.add_argument("--json", action="store_true", help="write results/text_rewards.json")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
         try:
             cache: Path = chosen.cache or Path(scratch)
-            found = run(chosen.only, chosen.data, cache, chosen.layers, lambda line: print(line, file=sys.stderr))
+            found = run(
+                chosen.only, chosen.data, cache, layers=chosen.layers, seed=chosen.seed,
+                say=lambda line: print(line, file=sys.stderr),
+            )  # fmt: skip
         except MissingError as error:
             print(f"missing: {error}", file=sys.stderr)
             return 2
