@@ -13,7 +13,7 @@ from assay.rewards.learned import LearnedReward
 from measure import Row, interleaved, medians, ratio
 from models import smollm2
 
-WORDS = ["the", "red", "blue", "model", "reward", "picture", "answer", "is", "not", "of", "in", "on", "it", "that", "very"]
+WORDS = ["the", "red", "model", "reward", "picture", "answer", "is", "not", "of", "in", "on", "it", "that", "very"]
 
 
 @torch.no_grad()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 _TOLERANCE = 1e-4
+_ROUNDING = 16.0
 _NOISE_FACTOR = 8.0
 _GROUPS = 2
 _MEMBERS = 2
@@ -76,17 +77,18 @@ def verdict(model: nn.Module, batch: Batch, plan: Plan, run: Run) -> Verdict:
     """Whether a plan that shares may be used: remembered for the model's dtype and device, found out on first use.
 
     Two groups of two members of the batch at hand are scored shared, padded and alone, without gradient and dropout.
-    Sharing is refused if shared and alone differ by more than max(1e-4, 8 · difference of padded and alone), in units
-    of the root mean square of the states. Why 1e-4: in fp32 correct layouts differ by 1e-6, while every wrong one that
-    was tried (positions not restarted, responses that see each other, a prompt left causal) moves scores by 5e-2 and
-    more. Why the second term: in bf16 correct layouts differ by as much as padding does.
+    Sharing is refused if shared and alone differ by more than max(1e-4, 16 · machine epsilon, 8 · difference of padded
+    and alone), in units of the root mean square of the states. Why 1e-4: in fp32 correct layouts differ by 1e-6, while
+    every wrong one that was tried (positions not restarted, responses that see each other, a prompt left causal) moves
+    scores by 5e-2 and more. Why the others: in bf16 correct layouts differ by as much as padding does, up to 5e-2 in
+    one state of many, and padding itself by nothing where lengths happen to be equal.
 
     Raises:
         torch.OutOfMemoryError: the check itself did not fit.
     """
     base = base_of(model)
     weight = next(iter(base.parameters()))
-    key = (weight.dtype, str(weight.device), any(sequence.images for sequence in flat(batch)))
+    key = (_arithmetic(weight), str(weight.device), any(sequence.images for sequence in flat(batch)))
     with _checking:
         known = _verdicts.setdefault(base, {})
         if key not in known:
@@ -120,11 +122,18 @@ def _find(model: nn.Module, family: Family, batch: Batch, plan: Plan, run: Run) 
     if not scale > 0 or scale == float("inf"):
         return None
     difference, noise = _largest(trees, reference) / scale, _largest(rows, reference) / scale
-    tolerance = max(_TOLERANCE, _NOISE_FACTOR * noise)
+    rounding = torch.finfo(_arithmetic(next(model.parameters()))).eps
+    tolerance = max(_TOLERANCE, _ROUNDING * rounding, _NOISE_FACTOR * noise)
     good = difference <= tolerance
     word = "within" if good else "beyond"
     reason = f"shared and alone differ by {difference:.1e}, {word} {tolerance:.1e} (padded and alone: {noise:.1e})"
     return Verdict(good, difference, noise, tolerance, reason)
+
+
+def _arithmetic(weight: Tensor) -> torch.dtype:
+    """The format that matrix products are computed in: autocast's, or that of the weights."""
+    kind = weight.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
 
 
 def _small(batch: Batch, plan: Plan) -> Batch:

@@ -143,6 +143,25 @@ def flat(batch: Batch) -> list[TokenSequence]:
     return [sequence for group in batch.groups for sequence in group]
 
 
+def distinct(group: Sequence[TokenSequence]) -> tuple[tuple[TokenSequence, ...], tuple[int, ...]]:
+    """The different sequences of a group, and for each sequence which of them it equals.
+
+    Equal responses are computed once: side by side in a row they would differ in the last bits, and a tie would be
+    decided by where they stand.
+    """
+    places: dict[tuple[bytes, bytes, bytes | None, tuple[str, ...]], int] = {}
+    kept: list[TokenSequence] = []
+    which: list[int] = []
+    for sequence in group:
+        types = None if sequence.types is None else sequence.types.numpy().tobytes()
+        key = (sequence.ids.numpy().tobytes(), sequence.reads.numpy().tobytes(), types, sequence.images)
+        if key not in places:
+            places[key] = len(kept)
+            kept.append(sequence)
+        which.append(places[key])
+    return tuple(kept), tuple(which)
+
+
 def common_prefix(family: Family, group: Sequence[TokenSequence], pixels: Mapping[str, Pixels]) -> int:
     """How many leading tokens all sequences of a group have in common, in ids, types and pictures.
 

@@ -20,6 +20,7 @@ from assay.models.layout import (
     Plan,
     Tree,
     cheapest,
+    distinct,
     flat,
     padded,
     picture_spans,
@@ -67,6 +68,9 @@ def encode(
             ``layout`` shares where the model cannot.
         TypeError: the model gives no last hidden state.
     """
+    kept = [distinct(group) for group in batch.groups]
+    if any(len(own) < len(which) for own, which in kept):
+        return _once(model, family, batch, kept, layout=layout, token_budget=token_budget, features=features)
     sequences = flat(batch)
     if not sequences:
         return []
@@ -80,6 +84,22 @@ def encode(
     elif any(call.packed for call in plan.calls):
         prepare_model(model)
     return work.run(batch, plan)
+
+
+def _once(
+    model: nn.Module,
+    family: Family,
+    batch: Batch,
+    kept: Sequence[tuple[Sequence[TokenSequence], Sequence[int]]],
+    **options: Any,
+) -> list[Tensor]:
+    states = encode(model, family, Batch([own for own, _ in kept], batch.pixels), **options)
+    expanded: list[Tensor] = []
+    start = 0
+    for own, which in kept:
+        expanded += [states[start + place] for place in which]
+        start += len(own)
+    return expanded
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,7 +190,7 @@ def _sample_ids(backbone: Backbone) -> list[list[int]]:
 
 
 def _sample_dialogues(backbone: Backbone) -> list[list[int]]:
-    prepared = backbone.prepare(_sample_records())
+    prepared = backbone.prepare(_sample_records(), max_length=2**30)  # whatever length the reward accepts
     return [sequence.ids.tolist() for group in prepared.batch.groups for sequence in group]
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from assay.media import Image, MediaError
 from assay.models.base import Batch, Pixels, TokenSequence
+from assay.models.layout import distinct
 from assay.models.templates import pictures_of
 from assay.records import Record
 from assay.rewards.learned import LearnedReward
@@ -180,25 +181,11 @@ class Inputs:
         start = 0
         for record in records:
             rows = tuple(n for n in range(len(record.responses)) if start + n in held)
-            own, which = _distinct([held[start + n] for n in rows])
+            own, which = distinct([held[start + n] for n in rows])
             status = prepared.status[start : start + len(record.responses)]
             cells.append(_Cell(own, rows, which, status, _shared_tokens(own)))
             start += len(record.responses)
         return cells
-
-
-def _distinct(sequences: Sequence[TokenSequence]) -> tuple[tuple[TokenSequence, ...], tuple[int, ...]]:
-    places: dict[Hashable, int] = {}
-    kept: list[TokenSequence] = []
-    which: list[int] = []
-    for sequence in sequences:
-        types = None if sequence.types is None else tuple(sequence.types.tolist())
-        key = (tuple(sequence.ids.tolist()), tuple(sequence.reads.tolist()), types, sequence.images)
-        if key not in places:
-            places[key] = len(kept)
-            kept.append(sequence)
-        which.append(places[key])
-    return tuple(kept), tuple(which)
 
 
 def picture_key(record: Record) -> Hashable:
