@@ -37,6 +37,8 @@ def quickstart(
 
     Example: assay quickstart --minutes 15
     """
+    import torch
+
     from assay.models.placement import placement
     from assay.quickstart import STEPS
     from assay.quickstart import quickstart as run
@@ -46,6 +48,7 @@ def quickstart(
         budget = f"{STEPS} steps" if minutes is None else f"{minutes:g} minutes"
         show({"budget": budget, "output": str(output)}, as_json, [f"would train for {budget} and write {output}"])
         return
+    torch.set_num_threads(1)  # its matrices are small: a second thread gains little, and on a busy machine it spins
     with training_bar() as report:
         done = run(
             output, minutes=minutes, limit=limit, where=placement(device, dtype), seed=seed, say=_say, report=report
