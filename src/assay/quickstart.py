@@ -182,8 +182,8 @@ def _panels(
         paragraphs=(
             "A vision-language reward: a picture, a question and a candidate answer go in, one number comes out. It "
             "was trained from random weights, just now, on this machine, and it is small: it knows these shapes and "
-            "colours and nothing else. The code is the same that trains and scores a model of seven billion weights; "
-            "give assay train another --model and your own --data.",
+            "colours and nothing else. The code is the same that trains and scores a model of seven billion weights: "
+            "give the command assay train another model and data of your own.",
         ),
         facts=(
             ("Model", f"{type(reward.backbone.module).__name__}, {_weights(reward):,} weights"),

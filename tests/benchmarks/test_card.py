@@ -16,6 +16,8 @@ import torch
 from assay.benchmarks import gates, nulls
 from assay.benchmarks.audit import audit
 from assay.benchmarks.card import Card
+from assay.benchmarks.panels import Curves, Line
+from assay.benchmarks.report.charts import curves_chart
 from assay.benchmarks.report.page import percent, points, signs
 from assay.benchmarks.report.pictures import thumbnail
 from assay.media import Image
@@ -422,3 +424,16 @@ def test_a_perfect_reward_gets_a_card_without_failures(tmp_path: Path):
     assert card.failures == ()
     assert card.calibration.bounded
     assert "No finite temperature" in card.save(tmp_path / "card.html").read_text()
+
+
+def test_curves_have_round_ticks_and_stay_inside_their_frame() -> None:
+    found = Curves("seconds", "accuracy", (Line("held <out>", ((0.0, 0.55), (273.0, 0.96))),), y_percent=True)
+    drawn = str(curves_chart(found))
+    assert [f">{tick}</text>" in drawn for tick in (0, 100, 200, 50, 60, 100)] == [True] * 6
+    assert "held &lt;out&gt;" in drawn
+    points = re.search(r'polyline class="line first" points="([^"]+)"', drawn)
+    assert points is not None
+    for point in points[1].split():
+        x, y = (float(number) for number in point.split(","))
+        assert 54 <= x <= 464
+        assert 14 <= y <= 240

@@ -154,15 +154,18 @@ def curves_chart(found: Curves) -> Markup:
         return left + span * x / right, top + drop * (1 - (y - low) / (high - low))
 
     drawn = [f'<rect class="frame" x="{left}" y="{top}" width="{span}" height="{drop}"/>']
-    for part in range(5):
-        value = low + (high - low) * part / 4
+    rows = round(10 * (high - low)) if found.y_percent else 4
+    for part in range(rows + 1):
+        value = low + (high - low) * part / rows
         said = f"{100 * value:.0f}" if found.y_percent else f"{value:.2g}"
         _, y = place(0, value)
         drawn.append(f'<line class="grid" x1="{left}" x2="{left + span}" y1="{y:.1f}" y2="{y:.1f}"/>')
         drawn.append(f'<text class="tick" x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{said}</text>')
-        x, _ = place(right * part / 4, low)
+    step = _round_step(right / 5)
+    for part in range(math.floor(right / step + 1e-9) + 1):
+        x, _ = place(part * step, low)
         drawn.append(
-            f'<text class="tick" x="{x:.1f}" y="{top + drop + 18}" text-anchor="middle">{right * part / 4:.3g}</text>'
+            f'<text class="tick" x="{x:.1f}" y="{top + drop + 18}" text-anchor="middle">{part * step:.6g}</text>'
         )
     for number, line in enumerate(found.lines):
         path = " ".join("{:.1f},{:.1f}".format(*place(x, y)) for x, y in line.points)
@@ -177,6 +180,12 @@ def curves_chart(found: Curves) -> Markup:
         f"</text>"
     )
     return _svg(width, height, f"{found.y_label} over {found.x_label}", drawn)
+
+
+def _round_step(least: float) -> float:
+    """The smallest of 1, 2 and 5 times a power of ten that is not below ``least``."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= least * (1 - 1e-9))
 
 
 def _ticks(low: float, high: float, form: str, x: object, top: float, bottom: float) -> str:
