@@ -18,7 +18,7 @@ from assay.benchmarks.panels import Choice, Curves, Line, Panel
 from assay.benchmarks.report.pictures import thumbnail
 from assay.metrics import Interval
 from assay.models.placement import Placement
-from assay.models.scratch import picture_backbone, picture_tokens, save_backbone, word_tokenizer
+from assay.models.scratch import picture_backbone, picture_tokens, word_tokenizer
 from assay.objectives.listwise import top_one
 from assay.perturb.pictures import prompt_pictures
 from assay.records import Record, read
@@ -78,7 +78,6 @@ def quickstart(
         held_out = _drawn(held_out, audited, seed)
     say(f"{len(asked):,} questions about the training pictures, {len(held_out):,} about the test pictures")
     reward = fresh_reward(asked, seed, where)
-    save_backbone(reward.backbone, directory / "backbone")
     say(f"training {type(reward.backbone.module).__name__}, {_weights(reward):,} weights, from nothing")
     with watch("training"):
         budget: Budget = Steps(STEPS) if minutes is None else Minutes(minutes)

@@ -62,3 +62,12 @@ def test_a_side_that_patches_do_not_fill_is_refused(tmp_path: Path) -> None:
     done = run("new", "picture", "--data", "x.jsonl", "--side", "60", "--patch", "8", "-o", str(tmp_path / "b"))
     assert done.returncode == 2
     assert "multiple" in done.stderr
+
+
+def test_a_directory_with_files_is_left_alone(tmp_path: Path) -> None:
+    data = tmp_path / "pairs.jsonl"
+    data.write_text('{"prompt": "what color?", "chosen": "red", "rejected": "blue"}\n')
+    done = run("new", "text", "--data", str(data), "--vocabulary", "0", "-o", str(tmp_path))
+    assert done.returncode == 2
+    assert "not empty" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pairs.jsonl"]

@@ -143,7 +143,13 @@ def picture_tokens() -> tuple[str, ...]:
 
 
 def save_backbone(backbone: Backbone, directory: Path) -> Path:
-    """Write a backbone as `load_backbone` and transformers read it: weights, configuration, tokenizer, processor."""
+    """Write a backbone as `load_backbone` and transformers read it: weights, configuration, tokenizer, processor.
+
+    Raises:
+        FileExistsError: the directory exists and is not empty.
+    """
+    if directory.exists() and any(directory.iterdir()):
+        raise FileExistsError(f"{directory} is not empty: give a new directory, or remove that one first")
     directory.mkdir(parents=True, exist_ok=True)
     with quiet():
         cast("Any", backbone.module).save_pretrained(directory)
