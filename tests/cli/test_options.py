@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import typer
 from typer.core import TyperGroup, TyperOption
+from typer.testing import CliRunner
 
 from assay.cli.main import app
 
@@ -19,3 +20,19 @@ def test_every_command_has_the_common_options_and_says_what_it_does_with_an_exam
     assert f"assay {name}" in (command.help or "")
     undescribed = [item.name for item in command.params if isinstance(item, TyperOption) and not item.help]
     assert not undescribed
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("name", sorted(GROUP.commands))
+def test_help_fills_any_width_and_keeps_its_example_on_one_line(name: str, width: int) -> None:
+    page = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": str(width), "TERM": "dumb", "NO_COLOR": "1"})
+    *paragraphs, example = (GROUP.commands[name].help or "").split("\n\n")
+    lines = [line.rstrip() for line in page.stdout.splitlines()]
+    assert lines[-1].strip() == example.strip()
+    for paragraph in paragraphs:
+        words, first = paragraph.split(), paragraph.split()[0]
+        start = next(i for i, line in enumerate(lines) if line.strip().split(" ")[0] == first and line.startswith(" "))
+        shown = lines[start : lines.index("", start)]
+        assert " ".join(shown).split() == words
+        for line, following in zip(shown, shown[1:], strict=False):
+            assert len(line) + 1 + len(following.split()[0]) > width - 1, (line, following)

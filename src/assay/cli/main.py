@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, final
 
 import typer
+from typer.core import TyperCommand
 
 from assay import __version__
 from assay.cli import audit, convert, doctor, filter, new, pick, quickstart, score, train, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+_EXAMPLE = "Example: "
+
+
+@final
+class Command(TyperCommand):
+    """A command whose help fills the width of the terminal, and ends with its example on one line, to be copied."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help page."""
+        body, _, example = (self.help or "").rpartition(_EXAMPLE)
+        page = copy.copy(self)
+        page.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in body.strip().split("\n\n"))
+        super(Command, page).format_help(ctx, formatter)
+        formatter.write(f" {_EXAMPLE}{example.strip()}\n")
+
 
 app = typer.Typer(
     name="assay",
@@ -21,17 +43,23 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-# Each command: `from assay.cli import score` above and `app.command()(score.score)` here, in the help page's order.
-app.command()(quickstart.quickstart)
-app.command()(new.new)
-app.command()(train.train)
-app.command()(score.score)
-app.command()(audit.audit)
-app.command()(verify.verify)
-app.command()(pick.pick)
-app.command()(filter.filter)
-app.command()(convert.convert)
-app.command()(doctor.doctor)
+
+def _add(function: Callable[..., None]) -> None:
+    app.command(cls=Command)(function)
+
+
+# Each command: `from assay.cli import score` above and `_add(score.score)` here, in the help page's order.
+_add(score.score)
+_add(quickstart.quickstart)
+_add(new.new)
+_add(train.train)
+_add(score.score)
+_add(audit.audit)
+_add(verify.verify)
+_add(pick.pick)
+_add(filter.filter)
+_add(convert.convert)
+_add(doctor.doctor)
 
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 
