@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import typer
 from typer.core import TyperGroup, TyperOption
@@ -34,5 +36,5 @@ def test_help_fills_any_width_and_keeps_its_example_on_one_line(name: str, width
         start = next(i for i, line in enumerate(lines) if line.strip().split(" ")[0] == first and line.startswith(" "))
         shown = lines[start : lines.index("", start)]
         assert " ".join(shown).split() == words
-        for line, following in zip(shown, shown[1:], strict=False):
+        for line, following in pairwise(shown):
             assert len(line) + 1 + len(following.split()[0]) > width - 1, (line, following)

@@ -12,9 +12,14 @@ from assay.testing import learned_reward
 
 REWARDS = """
 from assay.rewards.base import scores_of
+from assay.scores import Status
 
 def longest(records):
     return scores_of(records, [float(len(r.text)) for record in records for r in record.responses])
+
+def unsure(records):
+    scores = longest(records)
+    return scores.abstain(scores.values < 4, Status.UNPARSABLE)
 
 def centred(records):
     scores = longest(records)
@@ -48,6 +53,17 @@ def test_a_reward_that_depends_on_its_batch_fails_with_exit_code_1(rewards: Path
     assert "each record alone" in [item["name"] for item in facts["findings"] if not item["passed"]]
     assert json.loads((tmp_path / "certificate.json").read_text())["findings"] == facts["findings"]
     assert "FAILED" in run(f"{rewards}:centred").stdout
+
+
+def test_a_pipe_gets_whole_lines_without_spaces_at_their_end_and_the_statuses(rewards: Path, tmp_path: Path):
+    write([Record.of("which?", ["no", "never ever", "perhaps"], id="a")], tmp_path / "d.jsonl")
+    found = CliRunner().invoke(app, ["verify", f"{rewards}:unsure", str(tmp_path / "d.jsonl")], env={"COLUMNS": "40"})
+    lines = found.stdout.splitlines()
+    assert all(line == line.rstrip() for line in lines)
+    assert lines[0].split() == ["variation", "difference,", "sd", "flipped"]
+    assert all("passed" in line or "reported" in line for line in lines[1:])
+    verdict = "passed: 2 of 3 responses of 1 record judged (1 unparsable); standard deviation of the scores"
+    assert lines[-1].startswith(verdict)
 
 
 def test_a_saved_reward_is_verified_on_data(tmp_path: Path):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,8 @@ class Finding:
 class Certificate:
     """The findings of a verification. ``passed`` when every gated one did.
 
-    ``spread`` is the standard deviation of the reference scores, the unit of all differences, and ``tolerance`` the
-    largest difference in that unit that passes.
+    ``statuses`` counts the responses by status. ``spread`` is the standard deviation of the reference scores, the unit
+    of all differences, and ``tolerance`` the largest difference in that unit that passes.
     """
 
     reward: str
@@ -62,6 +63,7 @@ class Certificate:
     tolerance: float
     findings: tuple[Finding, ...]
     seconds: float
+    statuses: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @property
     def passed(self) -> bool:
@@ -141,6 +143,7 @@ def verify(
         tolerance=allowed,
         findings=tuple(findings),
         seconds=round(time.perf_counter() - started, 2),
+        statuses=dict(Counter(str(status) for status in reference.status)),
     )
 
 

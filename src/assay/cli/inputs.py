@@ -64,6 +64,11 @@ def show(facts: dict[str, Any], as_json: bool, lines: Sequence[str]) -> None:
     print(json.dumps(facts, default=str) if as_json else "\n".join(lines))
 
 
+def counted(count: int, noun: str) -> str:
+    """A count and what is counted: ``1 record``, ``2,000 records``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def number(value: float | None) -> str:
     """A number for people; a dash for none."""
     return "-" if value is None else f"{value:.4g}"

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from assay.cli.inputs import UsageError, open_records, open_reward, report_bad_rows, show
+from assay.cli.inputs import UsageError, counted, open_records, open_reward, report_bad_rows, show
 from assay.cli.options import Device, DryRun, Dtype, Json, RewardArgument, Seed
 from assay.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from assay.benchmarks.verify import Certificate, Finding
+
+_WIDE = 10_000  # columns: no line of a pipe or a log is broken
 
 
 def verify(
@@ -78,6 +80,8 @@ def _print(found: Certificate) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from assay.scores import Status
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("variation", no_wrap=True)
     table.add_column("difference, sd", justify="right")
@@ -89,10 +93,16 @@ def _print(found: Certificate) -> None:
         flipped = "" if item.flipped is None else f"{item.flipped:.2%}"
         table.add_row(item.name, difference, flipped, _word(item), item.note)
     console = Console(highlight=False)
-    console.print(table)
+    if not console.is_terminal:
+        console.width = _WIDE
+    with console.capture() as captured:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
     said = "passed" if found.passed else "failed"
+    without = ", ".join(f"{count} {status}" for status, count in found.statuses.items() if status != Status.OK)
+    judged = f"{found.judged} of {counted(found.responses, 'response')} of {counted(found.records, 'record')} judged"
     unit = f"standard deviation of the scores {found.spread:.4g}, tolerance {found.tolerance:g} of it"
-    console.print(f"{said}: {found.judged} of {found.responses} responses of {found.records} records judged; {unit}")
+    print(f"{said}: {judged}{f' ({without})' if without else ''}; {unit}")
 
 
 def _word(item: Finding) -> str:
