@@ -15,7 +15,7 @@ import torch
 
 from assay.benchmarks import gates, nulls
 from assay.benchmarks.audit import audit
-from assay.benchmarks.card import Card
+from assay.benchmarks.card import Card, NullResult
 from assay.benchmarks.panels import Curves, Line
 from assay.benchmarks.report.charts import curves_chart
 from assay.benchmarks.report.page import percent, points, signs
@@ -162,6 +162,8 @@ def test_abstentions_are_counted_by_status_and_can_fail_the_gate():
     assert card.pair_counts.abstained == 20
     assert card.accuracy.n == 180
     assert not verdicts(card)["Rarely abstains"]
+    measured = next(item.measured for item in card.verdicts if item.name == "Rarely abstains")
+    assert measured == "10.00% of responses have no score (30 refused)"
 
 
 def test_a_record_on_which_the_reward_breaks_is_a_counted_abstention():
@@ -187,6 +189,28 @@ def test_gates_are_arguments_and_one_without_its_measurement_does_not_apply():
     assert list(verdicts(strict)) == ["Beats the null rewards"]
     assert not strict.passed
     assert "calibrated(0.1)" in repr(gates.DEFAULT_GATES)
+
+
+def null_of(name: str, value: float, low: float, clusters: int = 12) -> NullResult:
+    gap = Interval(value, low, 2 * value - low, 60, clusters)
+    return NullResult(name, name, Interval(0.9 - value, 0, 1, 60, clusters), gap)
+
+
+def test_the_null_with_the_smallest_gain_is_named_and_each_must_be_beaten(good: Card):
+    gate = gates.beats_nulls()
+    close, constant = null_of("text only", 0.1, 0.02), null_of("constant", 0.4, 0.01)
+    card = replace(good, nulls=(constant, close))
+    assert card.best_null is close
+    passed = gate(card)
+    assert passed.passed
+    assert passed.measured == "+10.0 points [+2.0, +18.0] over “text only”; only 12 independent clusters"
+    wide = gate(replace(good, nulls=(null_of("constant", 0.4, -0.05), close)))
+    assert not wide.passed
+    assert "over “text only” and +40.0 points [-5.0, +85.0] over “constant”" in wide.measured
+    unknown = null_of("length", float("nan"), float("nan"))
+    assert gate(replace(good, nulls=(unknown, close))).passed
+    assert not gate(replace(good, nulls=(unknown,))).passed
+    assert "only" not in gate(replace(good, nulls=(null_of("length", 0.2, 0.1, clusters=30),))).measured
 
 
 def test_calibration_is_cross_fitted_and_in_the_unit_of_the_margin():

@@ -142,9 +142,9 @@ class Card:
 
     @property
     def best_null(self) -> NullResult | None:
-        """The null whose lead is hardest to show; None where no null could be fitted."""
+        """The null with the smallest gain over it; None where no null could be fitted."""
         known = [null for null in self.nulls if null.gap is not None and not math.isnan(null.gap.low)]
-        return min(known, key=lambda null: cast("Interval", null.gap).low, default=None)
+        return min(known, key=lambda null: cast("Interval", null.gap).value, default=None)
 
     def effect(self, name: str) -> Effect | None:
         """The blindness effect of that name; None where the perturbation could change nothing."""

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 if TYPE_CHECKING:
-    from assay.benchmarks.card import Card
+    from assay.benchmarks.card import Card, NullResult
     from assay.metrics import Interval
+
+FEW_CLUSTERS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,10 @@ class _Named:
 
 
 def beats_nulls(margin: float = 0.0) -> Gate:
-    """Accuracy is above every null reward's on the same pairs, by ``margin``, with confidence."""
+    """Accuracy is above every null reward's on the same pairs, by ``margin``, with confidence.
+
+    What is shown is the null with the smallest gain, and, where another one alone stands in the way, that one too.
+    """
 
     def judge(card: Card) -> Verdict | None:
         measured = [null for null in card.nulls if null.gap is not None]
@@ -52,12 +57,14 @@ def beats_nulls(margin: float = 0.0) -> Gate:
                 f"gain over each null: interval above {_points(margin)}",
                 "Without a null there is no telling what the accuracy is worth.",
             )
-        hardest = min(measured, key=lambda null: _low(null.gap))
-        assert hardest.gap is not None
+        known = [null for null in measured if not np.isnan(_low(null))] or measured
+        hardest = card.best_null or known[0]
+        equal = [null for null in known if not _low(null) > margin]
+        shown = [hardest] if not equal or hardest in equal else [hardest, min(equal, key=_low)]
         return Verdict(
             "Beats the null rewards",
-            hardest.gap.low > margin,
-            f"{_signed(hardest.gap)} over “{hardest.name}”",
+            not equal,
+            " and ".join(f"{_signed(null.gap)} over “{null.name}”" for null in shown if null.gap) + _few(hardest),
             f"gain over each null: interval above {_points(margin)}",
             "A reward that a shortcut equals teaches the shortcut.",
         )
@@ -124,10 +131,11 @@ def rarely_abstains(most: float = 0.01) -> Gate:
 
     def judge(card: Card) -> Verdict | None:
         rate = card.abstention_rate
+        reasons = ", ".join(f"{count} {status}" for status, count in card.statuses.items() if status != "ok")
         return Verdict(
             "Rarely abstains",
             rate <= most,
-            f"{rate:.2%} of responses have no score",
+            f"{rate:.2%} of responses have no score" + (f" ({reasons})" if reasons else ""),
             f"at most {most:.0%}",
             "Every abstention is a row that the consumer has to decide about.",
         )
@@ -182,8 +190,14 @@ DEFAULT_GATES: tuple[Gate, ...] = (
 )
 
 
-def _low(gap: Interval | None) -> float:
-    return float("inf") if gap is None or np.isnan(gap.low) else gap.low
+def _low(null: NullResult) -> float:
+    return np.nan if null.gap is None else null.gap.low
+
+
+def _few(null: NullResult) -> str:
+    if null.gap is None or null.gap.clusters >= FEW_CLUSTERS:
+        return ""
+    return f"; only {null.gap.clusters} independent cluster{'' if null.gap.clusters == 1 else 's'}"
 
 
 def _points(value: float) -> str:
