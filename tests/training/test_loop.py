@@ -1,6 +1,7 @@
 """The loop learns, resumes exactly, and counts what it leaves out."""
 
 import math
+import warnings
 from functools import partial
 
 import pytest
@@ -240,9 +241,11 @@ def test_lora_and_its_head_survive_saving_and_loading(tmp_path, merge: bool) -> 
     reward = LearnedReward.fresh(load_backbone(tmp_path / "base", device="cpu", dtype="float32"))
     before = weights(reward)
     settings = changed(FAST, lora=Lora(rank=4, merge=merge), learning_rate=5e-3)
-    result = train(reward, pairs(24), BT, settings, output=tmp_path / "out")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FutureWarning)
+        result = train(reward, pairs(24), BT, settings, output=tmp_path / "out")
+        reloaded = LearnedReward.load(tmp_path / "out", device="cpu", dtype="float32")
     trained = result.reward(pairs(8))
-    reloaded = LearnedReward.load(tmp_path / "out", device="cpu", dtype="float32")
     assert torch.allclose(trained.values, reloaded(pairs(8)).values, atol=1e-5)
     assert evaluate(reloaded, pairs(8, start=60), BT)["accuracy"] == 1.0
     after = weights(result.reward)

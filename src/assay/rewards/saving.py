@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 import assay
+from assay.models.adapters import putting_on_adapters
 from assay.models.checkpoint import CheckpointError, read_header, safetensors_file
 from assay.models.families import base_of
 from assay.models.heads import ScalarHead
@@ -317,7 +318,8 @@ def _with_adapter(module: nn.Module, directory: Path) -> nn.Module:
     from peft import PeftModel
 
     read_header(safetensors_file(directory, "adapter_model"))
-    return cast("Any", PeftModel).from_pretrained(module, str(directory), is_trainable=False).eval()
+    with putting_on_adapters():
+        return cast("Any", PeftModel).from_pretrained(module, str(directory), is_trainable=False).eval()
 
 
 def _read_template(written: Mapping[str, Any], tokenizer: Any, layout: Any) -> Template:

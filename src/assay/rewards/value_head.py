@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
+from assay.models.adapters import putting_on_adapters
 from assay.models.checkpoint import CheckpointError, read_header, safetensors_file
 from assay.models.heads import ScalarHead
 from assay.models.hf import Backbone, backbone_from, load_backbone, load_module, located, read_tokenizer
@@ -56,7 +57,8 @@ def _merged(directory: Path, where: Placement) -> Backbone:
     config = cast("Any", AutoConfig).from_pretrained(base, local_files_only=True, trust_remote_code=False)
     takes_pictures = getattr(config, "vision_config", None) is not None
     model = load_module(base, where, kind=AutoModelForImageTextToText if takes_pictures else AutoModelForCausalLM)
-    merged = cast("Any", PeftModel).from_pretrained(model, str(directory), is_trainable=False).merge_and_unload()
+    with putting_on_adapters():
+        merged = cast("Any", PeftModel).from_pretrained(model, str(directory), is_trainable=False).merge_and_unload()
     module = cast("nn.Module", getattr(merged, str(merged.base_model_prefix)))
     processor = pil_processor(base, local_files_only=True) if takes_pictures else None
     tokenizer = read_tokenizer(directory if (directory / "tokenizer_config.json").is_file() else base)

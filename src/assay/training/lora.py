@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, cast
 
 from torch import nn
 
+from assay.models.adapters import putting_on_adapters
 from assay.models.families import base_of, text_part
 from assay.rewards.learned import LearnedReward
 from assay.training.settings import Lora
@@ -27,8 +27,7 @@ def with_adapters(reward: LearnedReward, lora: Lora) -> LearnedReward:
     config = LoraConfig(
         r=lora.rank, lora_alpha=cast("Any", lora.alpha), lora_dropout=lora.dropout, target_modules=names, bias="none"
     )
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*tie_word_embeddings.*")
+    with putting_on_adapters():
         module = cast("nn.Module", get_peft_model(cast("Any", reward.backbone.module), config))
     return _around(reward, module)
 
