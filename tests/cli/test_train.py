@@ -5,6 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from assay.cli.inputs import UsageError
 from assay.cli.main import app, is_expected
 from assay.rewards.learned import LearnedReward
 from assay.testing import tiny_llava, tiny_text
@@ -62,6 +63,11 @@ def test_a_saved_reward_can_be_trained_on(base, data, tmp_path) -> None:
     again = run("--model", tmp_path / "one", "--data", data, "-o", tmp_path / "two", "--steps", 2, "--lr", 1e-3)
     assert again.exit_code == 0, again.output
     assert "written to" in again.stdout
+    kept = next(line for line in again.stdout.splitlines() if line.startswith("kept (last): loss "))
+    assert "accuracy" in kept
+    assert "learning_rate" not in kept
+    assert "gradient_norm" not in kept
+    assert f"lie in {tmp_path / 'two.training'}, which may be deleted" in again.stderr
     refused = run("--model", tmp_path / "one", "--data", data, "-o", tmp_path / "three", "--head-bias")
     assert refused.exit_code != 0
     assert "saved reward" in str(refused.exception)
@@ -105,6 +111,10 @@ def test_a_dry_run_counts_and_writes_nothing(base, data, tmp_path) -> None:
     assert 0 < facts["frozen_weights"] < facts["weights"]
     assert facts["steps_per_epoch"] == 3
     assert list(tmp_path.iterdir()) == [data]
+    assert run("--model", base, "--data", data, "--dry-run").exit_code == 0
+    without = run("--model", base, "--data", data)
+    assert isinstance(without.exception, UsageError)
+    assert "-o DIR" in str(without.exception)
 
 
 def test_responses_that_cannot_be_used_set_the_exit_code(base, data, tmp_path) -> None:
@@ -114,7 +124,7 @@ def test_responses_that_cannot_be_used_set_the_exit_code(base, data, tmp_path) -
     result = run(*options, "-o", tmp_path / "out")
     assert result.exit_code == 1
     assert "1 too_long" in result.stdout
-    assert "left out: 1 items" in result.stdout
+    assert "left out: 1 item (a response abstained)" in result.stdout
     assert run(*options, "-o", tmp_path / "other", "--max-errors", 1).exit_code == 0
 
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from assay.cli.inputs import UsageError, open_records, report_bad_rows, show
+from assay.cli.inputs import UsageError, counted, open_records, report_bad_rows, show
 from assay.cli.options import Device, DryRun, Dtype, Json, Limit, MaxErrors, Seed
+
+_OF_THE_RUN = ("step", "seconds", "gradient_norm", "learning_rate")
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +33,9 @@ def train(
         str, typer.Option("--model", help="Backbone: a directory or hub id; or a saved reward to train on.")
     ],
     data: Annotated[Path, typer.Option("--data", help="Records with feedback; the format is recognised.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Directory of the finished reward.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Directory of the finished reward.", show_default=False)
+    ] = None,
     evaluate: Annotated[Path | None, typer.Option("--eval", help="Held-out records with feedback.")] = None,
     hold_out: Annotated[
         float, typer.Option("--hold-out", help="Or hold out this fraction of the prompts.", min=0.0, max=0.5)
@@ -98,9 +102,12 @@ def train(
     from assay.training.describe import describe
     from assay.training.leakage import overlap
     from assay.training.loop import train as run
+    from assay.training.loop import workplace
     from assay.training.progress import training_bar
     from assay.training.settings import Lora, Settings
 
+    if output is None and not dry_run:
+        raise UsageError("say where to write the finished reward: -o DIR (or --dry-run, which writes nothing)")
     supervision = _supervision(objective, tie_theta, centre, criterion)
     rows = open_records(data, limit, keep_going)
     held_rows = open_records(evaluate, limit, keep_going) if evaluate else None
@@ -130,7 +137,7 @@ def train(
     if shared is not None:
         typer.echo("\n".join(("overlap of evaluation and training data:", *shared.lines())), err=True)
     common: dict[str, Any] = {"overlap": None if shared is None else asdict(shared), "bad_rows": bad}
-    if dry_run:
+    if dry_run or output is None:
         facts = describe(reward, records, held_out, supervision, settings) | common
         show(facts, as_json, [f"{name.replace('_', ' ')}: {value}" for name, value in facts.items() if value])
         raise typer.Exit(int(facts["abstaining"] + bad > max_errors))
@@ -140,6 +147,9 @@ def train(
             reward, records, supervision, settings, evaluate=held_out, output=output, resume=resume, report=report
         )
     show({"output": str(output), **result.facts(), **common}, as_json, _lines(result, output, bad))
+    checkpoints = workplace(output)
+    if checkpoints.is_dir():
+        typer.echo(f"checkpoints to go on from lie in {checkpoints}, which may be deleted", err=True)
     raise typer.Exit(int(result.abstained + bad > max_errors))
 
 
@@ -240,18 +250,20 @@ def _split(
 def _lines(result: Result, output: Path, bad: int) -> list[str]:
     counts = ", ".join(f"{count} {status}" for status, count in result.status.items())
     skipped = ", ".join(f"{count} ({reason})" for reason, count in result.skipped.items())
-    kept = f"best of {len(result.evaluations)} evaluations, step {result.best_step}" if result.evaluations else "last"
-    figures = "  ".join(
-        f"{name} {value:.4f}" for name, value in result.figures.items() if name not in ("step", "seconds")
+    kept = (
+        f"best of {counted(len(result.evaluations), 'evaluation')}, step {result.best_step}"
+        if result.evaluations
+        else "last"
     )
+    figures = "  ".join(f"{name} {value:.4f}" for name, value in result.figures.items() if name not in _OF_THE_RUN)
     return [
-        f"{result.steps} steps, {result.epochs:.3g} epochs, {result.seconds:.3g} s of training; "
+        f"{counted(result.steps, 'step')}, {result.epochs:.3g} epochs, {result.seconds:.3g} s of training; "
         f"ended by {result.stopped}",
         f"responses: {counts}",
-        *([f"left out: {result.excluded} items (a response abstained)"] if result.excluded else []),
-        *([f"left out: {result.silent} records without such feedback"] if result.silent else []),
+        *([f"left out: {counted(result.excluded, 'item')} (a response abstained)"] if result.excluded else []),
+        *([f"left out: {counted(result.silent, 'record')} without such feedback"] if result.silent else []),
         *([f"steps that changed nothing: {skipped}"] if skipped else []),
-        *([f"{bad} rows of the data could not be read"] if bad else []),
+        *([f"{counted(bad, 'row')} of the data could not be read"] if bad else []),
         *([f"went on from {result.resumed_from}"] if result.resumed_from else []),
         *(f"ignored checkpoint {path}: {reason}" for path, reason in result.ignored_checkpoints),
         f"kept ({kept}): {figures}",
