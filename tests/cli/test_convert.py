@@ -33,6 +33,8 @@ def test_converts_and_says_what_it_did(data: Path, tmp_path: Path) -> None:
     code, out, _ = run(data, tmp_path / "out.parquet", "--to", "trl")
     assert (code, out) == (0, f"10 records of native written as 10 rows of trl to {tmp_path / 'out.parquet'}\n")
     assert list(read(tmp_path / "out.parquet")) == list(read(data))
+    _, out, _ = run(data, tmp_path / "one.parquet", "--to", "trl", "--limit", "1")
+    assert out.startswith("1 record of native written as 1 row of trl to ")
     code, out, _ = run(data, tmp_path / "out.json", "--to", "llama-factory", "--limit", "3", "--json")
     facts = json.loads(out)
     assert (facts["records"], facts["rows"], facts["bad_rows"], facts["from"]) == (3, 3, 0, "native")

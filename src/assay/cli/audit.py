@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from assay.cli.inputs import open_records, open_reward, refuse_overwriting, report_bad_rows, show
+from assay.cli.inputs import counted, open_records, open_reward, refuse_overwriting, report_bad_rows, show
 from assay.cli.options import DataArgument, Device, DryRun, Dtype, Json, Limit, RewardArgument, Seed
 from assay.cli.progress import progress_bar
 
@@ -62,8 +62,10 @@ def audit(
     bad = report_bad_rows(stream)
     train_records = None if train is None else list(open_records(train, None, keep_going))
     if dry_run:
-        facts = {"records": len(records), "pairs": len(pairs_of(records)), "bad_rows": bad, "output": None}
-        show(facts, as_json, [f"{facts['pairs']} pairs in {len(records)} records; nothing scored (dry run)"])
+        pairs = len(pairs_of(records))
+        facts = {"records": len(records), "pairs": pairs, "bad_rows": bad, "output": None}
+        line = f"{counted(pairs, 'pair')} in {counted(len(records), 'record')}; nothing scored (dry run)"
+        show(facts, as_json, [line])
         return
     with progress_bar("auditing", "records") as update:
         card = audit_reward(
@@ -108,7 +110,7 @@ def _lines(card: Card, page: Path) -> list[str]:
     ]
     nulls = [f"  {null.name}: {_words(null.accuracy)}" for null in card.nulls if null.accuracy is not None]
     return [
-        f"accuracy on {card.data.pairs} pairs: {_words(card.accuracy)}, against",
+        f"accuracy on {counted(card.data.pairs, 'pair')}: {_words(card.accuracy)}, against",
         *nulls,
         *gates,
         f"{'passed' if card.passed else 'failed'}; the card is {page}, its numbers {page.with_suffix('.json')}",

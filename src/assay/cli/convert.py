@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from assay.cli.inputs import UsageError, refuse_overwriting, report_bad_rows, show
+from assay.cli.inputs import UsageError, counted, refuse_overwriting, report_bad_rows, show
 from assay.cli.options import DataArgument, DryRun, Json, Limit, MaxErrors, NoDevice, NoDtype, NoSeed
 from assay.cli.progress import progress_bar
 
@@ -89,8 +89,9 @@ def _write(records: Records, output: Path, to: str, keep_going: bool, as_json: b
         "bad_rows": bad,
         "output": output,
     }
-    lines = [f"{written.records} records of {records.format} written as {written.rows} rows of {to} to {output}"]
-    show(facts, as_json, [*lines, f"{bad} rows left out"] if bad else lines)
+    read, made = counted(written.records, "record"), counted(written.rows, "row")
+    lines = [f"{read} of {records.format} written as {made} of {to} to {output}"]
+    show(facts, as_json, [*lines, f"{counted(bad, 'row')} left out"] if bad else lines)
     return bad
 
 
@@ -152,19 +153,21 @@ def _lines(records: Records, report: Report, to: str, failed: Counter[str], loss
         return ", ".join(f"{name} {count:,}" for name, count in counts.items())
 
     lines = [
-        f"{records!r}: {report.records:,} records, {report.responses:,} responses",
+        f"{records!r}: {counted(report.records, 'record')}, {counted(report.responses, 'response')}",
         f"content: {listed(report.modalities)}",
         f"feedback: {listed(report.feedback) or 'none'}",
         *(f"read as: {direction}" for direction in report.directions),
     ]
     if report.first_is_best is not None:
         longer = "" if report.longer_is_better is None else f", longer is better in {report.longer_is_better:.1%}"
-        lines.append(f"{report.preferences:,} preferences: first is better in {report.first_is_best:.1%}{longer}")
+        lines.append(
+            f"{counted(report.preferences, 'preference')}: first is better in {report.first_is_best:.1%}{longer}"
+        )
     lines += [f"note: {note}" for note in report.notes]
     lines += [f"bad row: {problem}" for problem in records.problems[:10]]
     lines += [f"{code}: {count:,}" for code, count in report.counts.items()]
     lines += [f"  {finding.code}: {finding.record}: {finding.message}" for finding in report.findings[:10]]
     lines += [f"cannot be written as {to}: {code} {count:,}" for code, count in failed.items()]
-    lines += [f"{to} does not carry {name} of {count:,} records" for name, count in losses.items()]
+    lines += [f"{to} does not carry {name} of {counted(count, 'record')}" for name, count in losses.items()]
     sound = not (records.failed or report.counts or failed)
     return [*lines, "nothing wrong found; nothing written (dry run)" if sound else "nothing written (dry run)"]

@@ -63,7 +63,11 @@ def verify(
     if dry_run:
         names = [item.name for item in variations_of(judge, records, seed=seed, reload=reload)]
         facts = {"records": len(records), "variations": names, "bad_rows": bad, "output": None}
-        show(facts, as_json, [f"{len(records)} records, {len(names)} variations: {', '.join(names)}"])
+        show(
+            facts,
+            as_json,
+            [f"{counted(len(records), 'record')}, {counted(len(names), 'variation')}: {', '.join(names)}"],
+        )
         return
     with progress_bar("verifying", "variations") as update:
         found = verify_reward(judge, records, tolerance=tolerance, reload=reload, seed=seed, progress=update)

@@ -79,9 +79,10 @@ class Plan:
         return any(tree.prefix and len(tree.members) > 1 for call in self.calls for tree in call.trees)
 
     def __str__(self) -> str:
+        calls = "1 forward" if len(self.calls) == 1 else f"{len(self.calls)} forwards"
         weighed = ", ".join(f"{name} {cost:.3g}" for name, cost in self.costs.items())
         return (
-            f"{self.layout}: {len(self.calls)} forwards over {self.tokens} tokens for {self.tokens_alone} "
+            f"{self.layout}: {calls} over {self.tokens} tokens for {self.tokens_alone} "
             f"({self.reason}{f'; estimated cost {weighed}' if weighed else ''})"
         )
 
