@@ -4,9 +4,11 @@ import math
 import warnings
 from functools import partial
 
+import PIL.Image
 import pytest
 import torch
 
+from assay.media import Image
 from assay.objectives import listwise, pairwise, pointwise
 from assay.records import Preference, Ranking, Rating, Record
 from assay.rewards.learned import LearnedReward
@@ -175,8 +177,22 @@ def test_what_abstains_is_left_out_and_counted() -> None:
 
 def test_nothing_to_learn_from_is_an_error_that_says_why() -> None:
     records = [Record.of("q", ["a", "b"], id=str(i)) for i in range(4)]
-    with pytest.raises(TrainingError, match="4 have no feedback"):
+    with pytest.raises(TrainingError, match="all 4 records tried have no feedback of the objective's shape"):
         train(learned_reward(), records, BT, FAST)
+
+
+def test_a_backbone_of_text_given_pictures_says_so_with_the_rows_own_reason_and_a_remedy() -> None:
+    picture = Image.from_pil(PIL.Image.new("RGB", (8, 8)))
+    records = [Record.of([picture, f"what? {i}"], ["a", "b"], id=str(i), feedback=[Preference(0, 1)]) for i in range(6)]
+    with pytest.raises(TrainingError) as raised:
+        train(learned_reward(), records, BT, FAST)
+    said = str(raised.value)
+    assert "in 6 records: all 6 items tried have a response that cannot be scored" in said
+    reason = "this backbone reads text only, but the message holds an image"
+    assert f"(responses: 12 unsupported_modality: {reason})" in said
+    assert "`assay new picture`" in said
+    assert "--dry-run" in said
+    assert "no feedback" not in said
 
 
 def test_patience_ends_the_run_and_the_best_weights_are_kept(tmp_path) -> None:

@@ -34,6 +34,7 @@ class _Cell:
     rows: tuple[int, ...]
     which: tuple[int, ...]
     status: tuple[Status, ...]
+    messages: tuple[str, ...]
     tokens: int
 
 
@@ -43,7 +44,7 @@ class Inputs:
     backbone. Sequences that differ only in their pictures hold the same tensors.
 
     ``values_of`` turns a batch of token sequences into ``[sequences]``. ``status`` counts the responses of all records
-    seen so far, each once.
+    seen so far, each once; ``reasons`` has the first message of each status that was met.
     """
 
     def __init__(self, reward: LearnedReward, records: Sequence[Record], values_of: ValuesOf | None = None) -> None:
@@ -51,6 +52,7 @@ class Inputs:
         self.records = records
         self.values_of: ValuesOf = values_of or reward.values
         self.status: Counter[Status] = Counter()
+        self.reasons: dict[Status, str] = {}
         self._seen: set[int] = set()
         self._cells: dict[int, _Cell] = {}
         self._kept_tokens = self._kept_sequences = 0
@@ -156,6 +158,9 @@ class Inputs:
             if index not in self._seen:
                 self._seen.add(index)
                 self.status.update(cell.status)
+                for status, message in zip(cell.status, cell.messages, strict=True):
+                    if message:
+                        self.reasons.setdefault(status, message)
             if self._kept_tokens < _KEPT_TOKENS and self._kept_sequences < _KEPT_SEQUENCES:
                 self._cells[index] = cell
                 self._kept_sequences += len(cell.sequences)
@@ -182,8 +187,9 @@ class Inputs:
         for record in records:
             rows = tuple(n for n in range(len(record.responses)) if start + n in held)
             own, which = distinct([held[start + n] for n in rows])
-            status = prepared.status[start : start + len(record.responses)]
-            cells.append(_Cell(own, rows, which, status, _shared_tokens(own)))
+            whole = slice(start, start + len(record.responses))
+            status, messages = prepared.status[whole], prepared.messages[whole]
+            cells.append(_Cell(own, rows, which, status, messages, _shared_tokens(own)))
             start += len(record.responses)
         return cells
 

@@ -21,6 +21,7 @@ from assay.scores import Status
 from assay.training import checkpoint
 from assay.training.budgets import Position
 from assay.training.evaluation import tallied
+from assay.training.explain import nothing_learned
 from assay.training.identity import chance, run_key, set_chance
 from assay.training.inputs import Inputs, ValuesOf, picture_key
 from assay.training.lora import merged, without_adapters
@@ -295,11 +296,7 @@ class _Run:
     def _check_learned(self) -> None:
         learned = self.processes.sum(torch.tensor(float(self.state.learned), device=self.stepper.device))
         if float(learned) == 0 and set(self.state.skipped) <= {NOTHING}:
-            counts = ", ".join(f"{count} {status}" for status, count in self.inputs.status.items())
-            raise TrainingError(
-                f"nothing to learn from in {len(self.records)} records: {self.state.silent} have no feedback of the "
-                f"objective's shape, {self.state.excluded} items lost a response that abstained (responses: {counts})"
-            )
+            raise TrainingError(nothing_learned(self.inputs, self.state))
 
     # -- evaluation ---------------------------------------------------------------------------------------------
 
