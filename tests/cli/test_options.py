@@ -38,3 +38,9 @@ def test_help_fills_any_width_and_keeps_its_example_on_one_line(name: str, width
         assert " ".join(shown).split() == words
         for line, following in pairwise(shown):
             assert len(line) + 1 + len(following.split()[0]) > width - 1, (line, following)
+
+
+def test_every_command_is_added_once() -> None:
+    names = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+    assert len(names) == len(set(names)) == len(GROUP.commands)
+    assert names[0] == "quickstart"

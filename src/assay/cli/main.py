@@ -49,7 +49,6 @@ def _add(function: Callable[..., None]) -> None:
 
 
 # Each command: `from assay.cli import score` above and `_add(score.score)` here, in the help page's order.
-_add(score.score)
 _add(quickstart.quickstart)
 _add(new.new)
 _add(train.train)
