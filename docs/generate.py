@@ -74,6 +74,7 @@ def readme() -> str:
         [sys.executable, ROOT / "benchmarks" / "table.py"], capture_output=True, text=True, check=True
     ).stdout.strip()
     begin, end = BEGIN.format(name="benchmarks"), END.format(name="benchmarks")
+    table = table.replace(begin, "").replace(end, "").strip()
     block = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     text = (ROOT / "README.md").read_text()
     return block.sub(lambda _: f"{begin}\n{table}\n{end}", text)
