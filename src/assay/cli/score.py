@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from assay.cli.inputs import number, open_records, open_reward, refuse_overwriting, report_bad_rows, show
+from assay.cli.inputs import counted, number, open_records, open_reward, refuse_overwriting, report_bad_rows, show
 from assay.cli.options import DataArgument, Device, DryRun, Dtype, Json, Limit, MaxErrors, RewardArgument, Seed
 from assay.cli.progress import progress_bar
 
@@ -74,6 +74,6 @@ def _lines(summary: Summary, bad_rows: int) -> list[str]:
     return [
         f"{summary.responses} responses of {summary.records} records{before}: {counts or 'none'}",
         f"mean {number(summary.mean)}, std {number(summary.std)}",
-        *([f"{bad_rows} rows of the data could not be read"] if bad_rows else []),
+        *([f"{counted(bad_rows, 'row')} of the data could not be read"] if bad_rows else []),
         f"written to {summary.output} {took}" if summary.seconds else f"{summary.output} was whole already",
     ]
