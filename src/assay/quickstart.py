@@ -11,7 +11,7 @@ from typing import Any
 
 from assay import metrics
 from assay.benchmarks.audit import audit
-from assay.benchmarks.base import clusters, pairs_of, score_in_batches, values_of
+from assay.benchmarks.base import clusters
 from assay.benchmarks.card import Card
 from assay.benchmarks.gates import DEFAULT_GATES, beats_nulls
 from assay.benchmarks.panels import Choice, Curves, Line, Panel
@@ -133,14 +133,6 @@ def right_share(records: Sequence[Record], picks: Picks, seed: int) -> Interval:
         for record, chosen in zip(records, picks, strict=True)
     ]
     return metrics.bootstrap_mean(metrics.floats(right), clusters(records), bounds=(0.0, 1.0), seed=seed)
-
-
-def right_over_wrong(reward: LearnedReward, records: Sequence[Record], seed: int = 0) -> Interval:
-    """Accuracy of the right answer over each wrong one, every question alike; the interval resamples pictures."""
-    pairs = pairs_of(records, per_record=True)
-    outcomes = pairs.outcomes(values_of(reward, score_in_batches(reward, records)))
-    unit = clusters(records)[pairs.record]
-    return metrics.bootstrap_mean(outcomes, unit, weight=pairs.weight, bounds=(0.0, 1.0), seed=seed)
 
 
 def _drawn(records: list[Record], count: int, seed: int) -> list[Record]:
