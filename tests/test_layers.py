@@ -16,7 +16,7 @@ FLOORS = (
     ("models", "worlds"),
     ("rewards",),
     ("search", "curation", "runs", "training", "benchmarks", "adapters", "serving"),
-    ("testing", "recipes", "quickstart", "cli", "__main__"),
+    ("testing", "recipes", "claims", "quickstart", "cli", "__main__"),
 )
 PLACE = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}
 
@@ -77,7 +77,7 @@ def test_the_rule_itself_can_tell_up_from_down():
 
 def test_nothing_imports_a_recipe_but_the_command_line():
     importers = {folder(path) for path in files() for _, target in imported(path) if home(target) == "recipes"}
-    assert importers <= {"recipes", "cli"}
+    assert importers <= {"recipes", "claims", "cli"}
 
 
 HELP = "sys.argv = ['assay', '--help']; from assay.cli.main import main; main()"
