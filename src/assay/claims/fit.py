@@ -1,4 +1,4 @@
-"""Training of small modules on tensors held in memory: what claims compare methods and baselines with, on equal terms."""
+"""Training of small modules on tensors in memory: what claims compare methods and baselines with, on equal terms."""
 
 from __future__ import annotations
 
