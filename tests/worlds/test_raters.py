@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from assay.records import Preference, Ranking, Rating, Record
-from assay.worlds.raters import Rater, compare, grade, odds, population, rank, rate, rated
+from assay.worlds.raters import Judge, Rater, compare, grade, odds, population, rank, rate, rated
 
 TRIALS = 20_000
 
@@ -137,3 +137,30 @@ def test_wrong_arguments_are_refused():
     for wrong in ({"temperature": 0}, {"flip": 1.5}, {"tie": 3.0}):
         with pytest.raises(ValueError, match="need temperature"):
             Rater("r", {}, **wrong)
+
+
+def test_a_judge_is_as_reliable_biased_and_silent_as_it_is_told():
+    judge = Judge(reliability=0.8, position_bias=0.25, abstain=0.1)
+    rng = np.random.default_rng(5)
+    better_first = Counter(judge.compare(1.0, 0.0, rng) for _ in range(TRIALS))
+    better_last = Counter(judge.compare(0.0, 1.0, rng) for _ in range(TRIALS))
+    assert close(better_first["Both answers have their merits."], 0.1)
+    assert close(better_first["Answer 1 is better."], 0.9 * (0.25 + 0.75 * 0.8))
+    assert close(better_last["Answer 2 is better."], 0.9 * 0.75 * 0.8)
+    equal = Counter(judge.compare(1.0, 1.0, rng) for _ in range(TRIALS))
+    assert close(equal["Answer 2 is better."], 0.9 * 0.75 * 0.5)
+
+
+def test_a_judge_scores_with_its_own_noise():
+    rng = np.random.default_rng(6)
+    given = [Judge(noise=0.5, abstain=0.2).rate(2.0, rng) for _ in range(TRIALS)]
+    scores = np.array([score for score in given if score is not None])
+    assert close(TRIALS - len(scores), 0.2)
+    assert abs(scores.mean() - 2.0) < 4 * 0.5 / math.sqrt(len(scores))
+    assert scores.std() == pytest.approx(0.5, rel=0.05)
+
+
+@pytest.mark.parametrize("wrong", [{"reliability": 1.1}, {"position_bias": -0.1}, {"abstain": 2.0}, {"noise": -1.0}])
+def test_a_judge_refuses_what_is_no_probability(wrong):
+    with pytest.raises(ValueError, match=r"0\.\.1"):
+        Judge(**wrong)

@@ -191,3 +191,44 @@ def rated(
 
 def _sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """A scripted judge: it stands in for a model that is asked, and reads nothing but the true utilities.
+
+    Asked which of two is better it answers nothing readable with probability ``abstain``; else it names the first
+    whatever it saw with probability ``position_bias``; else the better one with probability ``reliability`` (either of
+    two equal ones). Its score of one response is the utility plus normal noise of standard deviation ``noise``.
+
+    Raises:
+        ValueError: a probability outside 0..1, or a negative ``noise``.
+    """
+
+    reliability: float = 0.8
+    position_bias: float = 0.0
+    abstain: float = 0.0
+    noise: float = 1.0
+
+    def __post_init__(self) -> None:
+        odds_of = (self.reliability, self.position_bias, self.abstain)
+        if not all(0 <= chance <= 1 for chance in odds_of) or self.noise < 0:
+            raise ValueError(f"a judge needs probabilities in 0..1 and noise of at least 0, got {self}")
+
+    def compare(self, first: float, second: float, rng: np.random.Generator) -> str:
+        """What it writes of two responses of these utilities: ``Answer 1 is better.``, ``Answer 2 is better.``, or a
+        sentence without a verdict."""
+        silent, lazy, right = rng.random(3)
+        if silent < self.abstain:
+            return "Both answers have their merits."
+        if lazy < self.position_bias:
+            return "Answer 1 is better."
+        better = 1 if first > second or (first == second and rng.random() < 0.5) else 2
+        named = better if right < self.reliability else 3 - better
+        return f"Answer {named} is better."
+
+    def rate(self, utility: float, rng: np.random.Generator) -> float | None:
+        """Its score of one response, None where it abstains."""
+        if rng.random() < self.abstain:
+            return None
+        return utility + self.noise * float(rng.standard_normal())
