@@ -9,7 +9,6 @@ from enum import StrEnum
 from typing import Protocol
 
 import numpy as np
-from scipy import stats
 
 
 class Grade(StrEnum):
@@ -36,6 +35,8 @@ class Interval:
         Raises:
             ValueError: no figure, or one that is not finite.
         """
+        from scipy import stats
+
         found = np.asarray(values, dtype=float)
         if not found.size or not np.isfinite(found).all():
             raise ValueError(f"figures must be finite and at least one, got {list(values)}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from assay.records import Records
+    from assay.records import Record, Records
     from assay.rewards.base import Reward
 
 
@@ -36,6 +36,29 @@ def open_records(data: Path, limit: int | None, keep_going: bool) -> Records:
     from assay.records import read
 
     return read(data, limit=limit, on_error="collect" if keep_going else "raise")
+
+
+def split_prompts(records: Sequence[Record], fraction: float, seed: int) -> tuple[list[Record], list[Record]]:
+    """Records to learn from and records held out: some prompts, chosen by content and seed, with all their records.
+
+    Raises:
+        UsageError: no prompt, or every one, would be held out.
+    """
+    import hashlib
+
+    from assay.records.record import content_id
+
+    def place(record: Record) -> float:
+        text = f"{seed}:{content_id(record.prompt, ())}"
+        return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 2**32
+
+    held = [record for record in records if place(record) < fraction]
+    if not held or len(held) == len(records):
+        raise UsageError(
+            f"--hold-out {fraction}: {'all' if held else 'none'} of the {len(records)} records' prompts fall into it; "
+            "give more data, or held-out records of their own"
+        )
+    return [record for record in records if place(record) >= fraction], held
 
 
 def refuse_overwriting(output: Path, data: Path) -> None:

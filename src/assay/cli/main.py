@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from assay import __version__
-from assay.cli import audit, convert, doctor, filter, new, pick, quickstart, score, train, verify
+from assay.cli import audit, convert, doctor, filter, new, papers, pick, quickstart, reproduce, score, train, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,6 +58,8 @@ _add(verify.verify)
 _add(pick.pick)
 _add(filter.filter)
 _add(convert.convert)
+_add(papers.papers)
+_add(reproduce.reproduce)
 _add(doctor.doctor)
 
 _PACKAGE = str(Path(__file__).resolve().parents[1])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from assay.cli.inputs import UsageError, counted, open_records, report_bad_rows, show
+from assay.cli.inputs import UsageError, counted, open_records, report_bad_rows, show, split_prompts
 from assay.cli.options import Device, DryRun, Dtype, Json, Limit, MaxErrors, Seed
 
 _OF_THE_RUN = ("step", "seconds", "gradient_norm", "learning_rate")
@@ -17,7 +17,6 @@ _OF_THE_RUN = ("step", "seconds", "gradient_norm", "learning_rate")
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from assay.records import Record
     from assay.rewards.learned import LearnedReward
     from assay.training.budgets import Budget, Schedule
     from assay.training.freeze import Freeze
@@ -114,7 +113,9 @@ def train(
     records, held_out = list(rows), list(held_rows or ())
     bad = report_bad_rows(rows) + (report_bad_rows(held_rows) if held_rows else 0)
     if hold_out:
-        records, held_out = _split(records, held_out, hold_out, seed)
+        if held_out:
+            raise UsageError("give one of --eval and --hold-out")
+        records, held_out = split_prompts(records, hold_out, seed)
     settings = Settings(
         budget=_budget(epochs, steps, minutes),
         batch=batch,
@@ -222,29 +223,6 @@ def _reward(
     backbone = load_backbone(model, device=device, dtype=dtype)
     head = ScalarHead(backbone.hidden_size, bias=bias, norm=norm, seed=seed)
     return LearnedReward(backbone, head, max_length=max_length)
-
-
-def _split(
-    records: Sequence[Record], held_out: Sequence[Record], fraction: float, seed: int
-) -> tuple[list[Record], list[Record]]:
-    """Some prompts, chosen by their content and the seed, held out with all their records."""
-    import hashlib
-
-    from assay.records.record import content_id
-
-    if held_out:
-        raise UsageError("give one of --eval and --hold-out")
-
-    def place(record: Record) -> float:
-        text = f"{seed}:{content_id(record.prompt, ())}"
-        return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 2**32
-
-    held = [record for record in records if place(record) < fraction]
-    if not held:
-        raise UsageError(
-            f"--hold-out {fraction}: none of the {len(records)} records' prompts falls into it; give --eval"
-        )
-    return [record for record in records if place(record) >= fraction], held
 
 
 def _lines(result: Result, output: Path, bad: int) -> list[str]:
