@@ -1,0 +1,43 @@
+"""Objectives of embeddings: matching ones together, others apart."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def info_nce(
+    first: Tensor, second: Tensor, *, temperature: float | Tensor = 0.05, weight: Tensor | None = None
+) -> Tensor:
+    """``-log softmax_j(cos(first_i, second_j) / temperature)[i]``, ``[batch]``, in nats.
+
+    Row i of both belongs together, every other row of the batch is a negative. The mean of both orders is the
+    symmetric form.
+
+    Shapes: ``first`` and ``second`` ``[batch, width]``; of any length, not zero. Equal rows everywhere give ``log
+    batch``.
+
+    Raises:
+        ValueError: ``temperature`` is not positive.
+
+    Sources: van den Oord et al., 2018, arXiv 1807.03748; two dropout masks of one pair in reward models: Wang et al.
+    (Secrets of RLHF II), 2024, arXiv 2401.06080.
+    """
+    if not bool(torch.as_tensor(temperature) > 0):
+        raise ValueError(f"temperature is {temperature}; it must be positive")
+    cosines = F.normalize(first, dim=-1) @ F.normalize(second, dim=-1).T
+    loss = -F.log_softmax(cosines / temperature, dim=-1).diagonal()
+    return loss if weight is None else loss * weight
+
+
+def triplet(
+    anchor: Tensor, positive: Tensor, negative: Tensor, *, margin: float = 0.3, weight: Tensor | None = None
+) -> Tensor:
+    """``max(0, |a - p|^2 - |a - n|^2 + margin)``, ``[batch]``; all ``[batch, width]``.
+
+    On unit vectors exactly twice `pairwise.hinge` of the cosines with half the margin, as
+    ``|a - p|^2 - |a - n|^2 = 2 (cos(a, n) - cos(a, p))``. Source: Schroff et al., 2015, arXiv 1503.03832.
+    """
+    loss = F.relu((anchor - positive).square().sum(-1) - (anchor - negative).square().sum(-1) + margin)
+    return loss if weight is None else loss * weight
