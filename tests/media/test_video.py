@@ -212,3 +212,45 @@ def test_mutated_files_give_frames_or_a_media_error(clip, edits, early, gif):
         assert error.code.startswith(("video_", "not_a_video", "too_many", "missing_frames", "unsupported"))  # noqa: PT017
     else:
         assert set(frames) <= {"RGB"}
+
+
+@pytest.mark.parametrize("numbers", [[3, 17, 44], [0], [49], [], [0, 1, 2, 48, 49]])
+def test_frames_by_number_are_those_of_a_window(clip: Path, numbers: list[int]):
+    before = DECODED.count
+    assert [level(frame) for frame in Video.from_path(clip).at(numbers)] == numbers
+    assert DECODED.count == before + len(numbers)
+
+
+def test_frames_far_apart_are_sought(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write_mp4(tmp_path / "long.mp4", 60)
+    whole = Video.from_path(tmp_path / "long.mp4")
+    expected = [level(frame) for frame in whole.at([2, 30, 58])]
+    monkeypatch.setattr("assay.media.video._FAR", 10)
+    assert [level(frame) for frame in whole.at([2, 30, 58])] == expected == [2, 30, 58]
+
+
+@pytest.mark.parametrize("numbers", [[3, 2], [3, 3], [-1], [50]])
+def test_numbers_that_are_not_there_are_refused(clip: Path, numbers: list[int]):
+    with pytest.raises(ValueError, match="ascending numbers below 50"):
+        list(Video.from_path(clip).at(numbers))
+
+
+def test_a_frame_knows_its_time(clip: Path):
+    video = Video.from_path(clip)
+    assert [round(video.seconds(i), 2) for i in (0, 5, 49)] == [0.0, 0.5, 4.9]
+    assert Video.from_frames([Image.from_array(np.zeros((4, 4, 3), np.uint8))] * 3, fps=4.0).seconds(2) == 0.5
+
+
+def test_a_frame_is_a_picture(clip: Path):
+    video = Video.from_path(clip)
+    frame = Image.from_video(video, 7)
+    before = DECODED.count
+    assert frame == Image.from_video(Video.from_path(clip), 7)
+    assert frame != Image.from_video(video, 8)
+    assert len(frame.content_hash) == 64
+    assert DECODED.count == before
+    assert level(frame.pil()) == 7
+    assert frame.size == (64, 48)
+    assert Image.from_bytes(frame.read()).pil().tobytes() == frame.pil().tobytes()
+    still = Image.from_array(np.zeros((4, 4, 3), np.uint8))
+    assert Image.from_video(Video.from_frames([still], 1.0), 0) is still

@@ -30,25 +30,27 @@ class Text:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Image:
-    """A picture, by path, by encoded bytes, or by a float tensor ``[3, height, width]`` in 0..1 that keeps its graph.
+    """A picture, by path, by encoded bytes, as a frame of a video, or by a float tensor ``[3, height, width]`` in 0..1
+    that keeps its graph.
 
     Two images are equal when their encoded bytes are, wherever these lie; the file at ``path`` is taken not to change
     while the value lives. An image made by `from_tensor` equals only itself and has no content hash. ``limits`` are
     what the file may claim before it is refused.
 
     Raises:
-        ValueError: not exactly one of path, data and tensor was given.
+        ValueError: not exactly one of path, data, tensor and frame was given.
     """
 
     path: Path | None = None
     data: bytes | None = field(default=None, repr=False)
     tensor: Tensor | None = field(default=None, repr=False)
+    frame: tuple[Video, int] | None = field(default=None, repr=False)
     limits: Limits = PICTURES
     _digest: str | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if sum(origin is not None for origin in (self.path, self.data, self.tensor)) != 1:
-            raise ValueError("an Image has exactly one origin: a path, encoded bytes, or a tensor")
+        if sum(origin is not None for origin in (self.path, self.data, self.tensor, self.frame)) != 1:
+            raise ValueError("an Image has exactly one origin: a path, encoded bytes, a tensor, or a frame of a video")
 
     @staticmethod
     def from_path(path: str | Path, limits: Limits = PICTURES) -> Image:
@@ -93,23 +95,41 @@ class Image:
             raise ValueError(f"need a float tensor [3, height, width], got {tensor.dtype} {list(tensor.shape)}")
         return Image(tensor=tensor)
 
+    @staticmethod
+    def from_video(video: Video, number: int) -> Image:
+        """Frame ``number`` of a video, decoded when it is asked for; many frames are had sooner by `Video.at`."""
+        return video.frames[number] if video.frames else Image(frame=(video, number))
+
     def read(self) -> bytes:
-        """The encoded bytes.
+        """The encoded bytes; of a video's frame a lossless encoding of it.
 
         Raises:
             MediaError: ``missing_file``, ``empty_file``, ``file_too_large`` and the like; ``not_encoded`` of a tensor.
         """
         self._refuse_tensor()
+        if self.frame is not None:
+            encoded = Image.from_pil(self.pil()).data
+            assert encoded is not None
+            return encoded
         return read_source(self.path, self.data, self.limits)
 
     @property
     def content_hash(self) -> str:
-        """sha256 of the encoded bytes, in hexadecimal, computed once. Raises as `read`."""
+        """sha256 of the encoded bytes (of a frame: of its video's hash and its number), in hexadecimal, computed once.
+
+        Raises as `read`.
+        """
         if self._digest is None:
             self._refuse_tensor()
-            object.__setattr__(self, "_digest", digest(self.path, self.data, self.limits))
+            object.__setattr__(self, "_digest", self._hashed())
         assert self._digest is not None
         return self._digest
+
+    def _hashed(self) -> str:
+        if self.frame is None:
+            return digest(self.path, self.data, self.limits)
+        video, number = self.frame
+        return hashlib.sha256(f"frame {number} of {video.content_hash}".encode()).hexdigest()
 
     def pil(self) -> PIL.Image.Image:
         """The decoded picture, RGB, upright (`assay.media.decode` lists every treatment).
@@ -117,6 +137,9 @@ class Image:
         Raises:
             MediaError: it cannot be read or decoded, or exceeds its limits.
         """
+        if self.frame is not None:
+            video, number = self.frame
+            return next(video.at([number]))
         if self.tensor is None:
             return decode(self.path, self.data, self.limits)
         import PIL.Image
@@ -126,12 +149,16 @@ class Image:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height) in pixels of the upright picture, from the header alone. Raises as `pil`."""
+        """(width, height) in pixels of the upright picture, from the header (a frame: decoded). Raises as `pil`."""
         if self.tensor is not None:
             return self.tensor.shape[2], self.tensor.shape[1]
+        if self.frame is not None:
+            return self.pil().size
         return read_header(self.path, self.data, self.limits).size
 
     def __repr__(self) -> str:
+        if self.frame is not None:
+            return f"Image(frame {self.frame[1]} of {self.frame[0]!r})"
         return shown("Image", self.path, self.data) if self.tensor is None else f"Image({list(self.tensor.shape)})"
 
     def fingerprint(self) -> str:
@@ -152,7 +179,7 @@ class Image:
         try:
             return self.content_hash
         except MediaError:
-            return self.path if self.data is None else hashlib.sha256(self.data).hexdigest()
+            return self.frame or (self.path if self.data is None else hashlib.sha256(self.data).hexdigest())
 
     def _refuse_tensor(self) -> None:
         if self.tensor is not None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from bisect import bisect_left
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -28,13 +30,17 @@ _TURNS = {
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What one pass over the packets, without decoding, says of a video. ``times`` is empty where frames carry none."""
+    """What one pass over the packets, without decoding, says of a video.
+
+    ``times`` are when each frame is shown, in units of ``unit`` seconds, empty where frames carry none.
+    """
 
     count: int
     fps: float
     duration: float
     size: tuple[int, int]
     times: tuple[int, ...] = ()
+    unit: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -116,14 +122,40 @@ class Video:
         """
         if start < 0 or step < 1:
             raise ValueError(f"need start >= 0 and step >= 1, got {start} and {step}")
+        count = self._read_facts().count
+        yield from self._decoded(range(start, count if stop is None else min(stop, count), step))
+
+    def at(self, numbers: Sequence[int]) -> Iterator[PIL.Image.Image]:
+        """The frames of these numbers, ascending, decoded one at a time; far between, each is sought on its own.
+
+        Raises:
+            MediaError: as `window`.
+            ValueError: numbers that do not ascend, or that this video does not have.
+        """
+        count = self._read_facts().count
+        ascends = all(one < other for one, other in pairwise(numbers))
+        if not ascends or (numbers and not 0 <= numbers[0] <= numbers[-1] < count):
+            raise ValueError(f"need ascending numbers below {count}, got {list(numbers)}")
+        for run in _runs(numbers):
+            yield from self._decoded(run)
+
+    def seconds(self, number: int) -> float:
+        """When a frame is shown, in seconds from the first: what the file says, or by the rate; NaN without a rate."""
         facts = self._read_facts()
-        wanted = range(start, facts.count if stop is None else min(stop, facts.count), step)
+        if not 0 <= number < facts.count:
+            raise ValueError(f"need a number below {facts.count}, got {number}")
+        if facts.times and facts.unit:
+            return (facts.times[number] - facts.times[0]) * facts.unit
+        return number / self.rate if self.rate else math.nan
+
+    def _decoded(self, wanted: Sequence[int]) -> Iterator[PIL.Image.Image]:
         if not wanted:
             return
         if self.frames:
             for number in wanted:
                 yield self.frames[number].pil()
             return
+        facts = self._read_facts()
         source = name_of(self.path, self.data)
         given = 0
         with open_source(self.path, self.data, self.limits) as file:
@@ -175,6 +207,19 @@ class Video:
         return self._facts
 
 
+_FAR = 240
+"""Frames between two wanted ones from which on seeking is cheaper than decoding what lies between."""
+
+
+def _runs(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+    """The numbers, cut where two neighbours lie far apart."""
+    start = 0
+    for place in range(1, len(numbers) + 1):
+        if place == len(numbers) or numbers[place] - numbers[place - 1] > _FAR:
+            yield numbers[start:place]
+            start = place
+
+
 def _check(facts: _Facts, source: str, limits: Limits) -> None:
     width, height = facts.size
     if width * height > limits.max_pixels or max(width, height) > limits.max_side:
@@ -203,7 +248,9 @@ def _still_facts(file: BinaryIO, source: str, limits: Limits) -> _Facts:
         return _Facts(count, count / seconds if seconds else 0.0, seconds, picture.size)
 
 
-def _still_frames(file: BinaryIO, source: str, wanted: range, facts: _Facts) -> Iterator[tuple[int, PIL.Image.Image]]:
+def _still_frames(
+    file: BinaryIO, source: str, wanted: Sequence[int], facts: _Facts
+) -> Iterator[tuple[int, PIL.Image.Image]]:
     width, height = facts.size
     with _still(file, source, Limits(max_pixels=width * height, max_side=max(width, height))) as picture:
         for number in wanted:
@@ -246,16 +293,20 @@ def _stream_facts(file: BinaryIO, source: str, limits: Limits) -> _Facts:
         fps = float(stream.average_rate or stream.guessed_rate or 0.0)
         duration = len(times) / fps if fps else 0.0
         distinct = len(known) == len(times) == len(set(known))
-        return _Facts(len(times), fps, duration, size, tuple(known) if distinct else ())
+        unit = float(stream.time_base or 0.0)
+        return _Facts(len(times), fps, duration, size, tuple(known) if distinct else (), unit)
 
 
-def _stream_frames(file: BinaryIO, source: str, wanted: range, facts: _Facts) -> Iterator[tuple[int, PIL.Image.Image]]:
-    start = _seekable(file, source, facts.times, wanted.start)
+def _stream_frames(
+    file: BinaryIO, source: str, wanted: Sequence[int], facts: _Facts
+) -> Iterator[tuple[int, PIL.Image.Image]]:
+    start = _seekable(file, source, facts.times, wanted[0])
+    among = wanted if isinstance(wanted, range) else frozenset(wanted)
     with opened(file, source, "video") as (container, stream):
         if start:
-            container.seek(facts.times[wanted.start], stream=stream, backward=True, any_frame=False)
+            container.seek(facts.times[wanted[0]], stream=stream, backward=True, any_frame=False)
         for number, frame in enumerate(container.decode(stream), start):
-            if number in wanted:
+            if number in among:
                 yield number, _picture(frame)
 
 

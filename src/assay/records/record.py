@@ -195,6 +195,8 @@ def _identity(part: Part) -> bytes:
         return hashlib.sha256(part.data).digest()
     if isinstance(part, Video):
         return b"".join(hashlib.sha256(_identity(frame)).digest() for frame in part.frames)
+    if isinstance(part, Image) and part.frame is not None:
+        return b"%d " % part.frame[1] + _identity(part.frame[0])
     tensor = part.tensor if isinstance(part, Image) else None
     return b"" if tensor is None else hashlib.sha256(tensor.detach().cpu().float().numpy().tobytes()).digest()
 
