@@ -33,3 +33,37 @@ def batches_by_key(keys: Sequence[Hashable], size: int, *, seed: int, epoch: int
                 found.append([])
             found[-1] += part
     return [batch for batch in found if batch]
+
+
+def batches_balanced(keys: Sequence[Hashable], size: int, *, seed: int, epoch: int) -> list[list[int]]:
+    """As many batches as `batches` gives, each with equally many records of every key, up to one.
+
+    The records of a key are shuffled and drawn in turn, anew when they are used up: small sources repeat, large ones
+    are seen in part. The keys that get one record more than others take turns. With one record a key and batch this is
+    the sampling that MORE trains with (2023, arXiv 2312.07401).
+
+    Raises:
+        ValueError: there are more keys than places in a batch.
+    """
+    groups: dict[Hashable, list[int]] = {}
+    for index, key in enumerate(keys):
+        groups.setdefault(key, []).append(index)
+    if len(groups) > size:
+        raise ValueError(f"{len(groups)} sources do not fit a batch of {size}; take a batch of at least {len(groups)}")
+    chance = random.Random(f"{seed}:{epoch}")
+    names = list(groups)
+    supply: dict[Hashable, list[int]] = {name: [] for name in names}
+    turn = 0
+    found: list[list[int]] = []
+    left = len(keys)
+    while left > 0:
+        batch: list[int] = []
+        for _ in range(min(size, left)):
+            name = names[turn % len(names)]
+            turn += 1
+            if not supply[name]:
+                supply[name] = chance.sample(groups[name], len(groups[name]))
+            batch.append(supply[name].pop())
+        found.append(batch)
+        left -= len(batch)
+    return found
