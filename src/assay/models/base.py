@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor, nn
+
+from assay.models.placement import Placement
+
+if TYPE_CHECKING:
+    from assay.models.features import FeatureStore
+    from assay.models.layout import Layout
+    from assay.models.prepare import OnTooLong, Prepared
+    from assay.models.reading import Where
+    from assay.records import Message, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +27,9 @@ class TokenSequence:
     PaliGemma and Gemma3, mm_token_type_ids of Qwen-VL), None for classes without; ``reads`` ``[reads]`` int64, the
     positions whose last hidden states a head is given (the true last token, by index, unless steps are scored).
     ``images`` are the content keys of the pictures, in the order of their placeholder spans in ``ids``.
-    ``truncated`` is set when a declared truncation policy shortened the sequence.
+    ``truncated`` is set when a declared truncation policy shortened the sequence. ``prompt`` says that the first read
+    is the prompt's last token, in front of those that the head asked for. ``ends`` ``[reads]`` int64 is the character
+    of the response's text at which each read token ends (0 in the prompt); None where only the last token is read.
     """
 
     ids: Tensor
@@ -25,6 +37,8 @@ class TokenSequence:
     types: Tensor | None = None
     images: tuple[str, ...] = ()
     truncated: bool = False
+    prompt: bool = False
+    ends: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +63,104 @@ class Batch:
 
 
 class Encoder(Protocol):
-    """A backbone that turns token sequences into hidden states, differentiably."""
+    """A backbone: what makes records its input, and turns them differentiably into the hidden states a head reads.
+
+    `assay.models.hf.Backbone` is one (a transformers sequence model). Rewards, training and saving use a backbone
+    through this alone.
+    """
 
     @property
-    def hidden_size(self) -> int: ...
+    def module(self) -> nn.Module:
+        """The weights."""
+        ...
 
     @property
-    def module(self) -> nn.Module: ...
+    def hidden_size(self) -> int:
+        """Width of the hidden states."""
+        ...
 
-    def encode(self, batch: Batch, /) -> list[Tensor]:
-        """For each sequence, in order over groups, the hidden states ``[reads, hidden]`` at its ``reads`` positions."""
+    @property
+    def modalities(self) -> frozenset[str]:
+        """What it takes in."""
+        ...
+
+    @property
+    def placement(self) -> Placement:
+        """Device and number format."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """Where it came from: a path, a hub id or ``memory``."""
+        ...
+
+    @property
+    def max_length(self) -> int:
+        """The longest sequence in tokens."""
+        ...
+
+    @property
+    def gaps(self) -> bool:
+        """Whether a state may be NaN because the sequence lacks what it is of: a missing modality."""
+        ...
+
+    def describe(self) -> str:
+        """One line: what it is, where it runs, in which format."""
+        ...
+
+    def prepare(
+        self,
+        records: Sequence[Record],
+        *,
+        max_length: int | None = None,
+        on_too_long: OnTooLong = ...,
+        read: Where = ...,
+        prompt: bool = False,
+    ) -> Prepared:
+        """Sequences and media for every response of the records, and the status of those that have none.
+
+        ``read`` chooses the states a head is given; with ``prompt`` the prompt's comes first.
+        """
+        ...
+
+    def pixels(self, messages: Sequence[Message], /) -> Mapping[str, Pixels]:
+        """The media of a dialogue, preprocessed, by the keys that its sequence names.
+
+        Raises:
+            MediaError: a medium cannot be read any more.
+        """
+        ...
+
+    def encode(
+        self,
+        batch: Batch,
+        /,
+        *,
+        layout: Layout | None = None,
+        token_budget: int = ...,
+        features: FeatureStore | None = None,
+    ) -> list[Tensor]:
+        """For each sequence, in order over groups, the hidden states ``[reads, hidden]`` at its ``reads`` positions.
+
+        ``token_budget`` bounds the tokens of one forward and changes no state; ``features`` keeps what a frozen tower
+        made of media.
+        """
+        ...
+
+    def fingerprints(self) -> dict[str, str]:
+        """What shapes its input and arithmetic beside the weights, by name; ``dtype`` is the weights' format."""
+        ...
+
+    def with_module(self, module: nn.Module, /) -> Encoder:
+        """The same backbone around another module: one wrapped by peft, or merged again."""
+        ...
+
+    def write(self, directory: Path, head: nn.Module, /, *, adapter: bool = False) -> dict[str, Any]:
+        """Write weights and all that makes records its input; with ``adapter`` only peft adapters and the base's name.
+
+        Gives what ``read`` needs, as JSON values. ``read`` in it is the path below ``assay.models`` of a function
+        ``(directory, written, *, device, dtype) -> Encoder`` that reads it back and raises `CheckpointError` where the
+        files no longer are what was written. ``head`` is offered to formats that hold a head too, and
+        ``transformers_class`` in what is given names such a format.
+        """
         ...

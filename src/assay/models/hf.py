@@ -14,14 +14,15 @@ from typing import Any, cast, final
 import torch
 from torch import Tensor, nn
 
-from assay.models.base import Batch
+from assay.models.base import Batch, Pixels
 from assay.models.checkpoint import CheckpointError, check_checkpoint
 from assay.models.pictures import PictureLayout, Pictures, picture_layout, pil_processor
 from assay.models.placement import Placement, placement
 from assay.models.prepare import OnTooLong, Prepared, abstain, prepare
-from assay.models.templates import Template, template_of
+from assay.models.reading import Where, last
+from assay.models.templates import Template, pictures_of, template_of
 from assay.models.tokenise import Tokeniser
-from assay.records import Record
+from assay.records import Message, Record
 
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 _FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "adapter/*")
@@ -60,15 +61,29 @@ class Backbone:
         """What it takes in."""
         return frozenset({"text", "image"}) if self.pictures is not None else frozenset({"text"})
 
+    @property
+    def gaps(self) -> bool:
+        """Every state is computed."""
+        return False
+
     @cached_property
     def tokenise(self) -> Tokeniser:
         """Written segments to token sequences."""
         return Tokeniser(self.tokenizer, self.layout)
 
     def prepare(
-        self, records: Sequence[Record], *, max_length: int | None = None, on_too_long: OnTooLong = abstain
+        self,
+        records: Sequence[Record],
+        *,
+        max_length: int | None = None,
+        on_too_long: OnTooLong = abstain,
+        read: Where = last,
+        prompt: bool = False,
     ) -> Prepared:
-        """Token sequences and pictures for every response of the records, and the status of those that have none."""
+        """Token sequences and pictures for every response of the records, and the status of those that have none.
+
+        ``read`` chooses the tokens whose states a head is given, ``prompt`` puts the prompt's last token first.
+        """
         return prepare(
             records,
             template=self.template,
@@ -76,6 +91,8 @@ class Backbone:
             pictures=self.pictures,
             limit=max_length or self.max_length,
             on_too_long=on_too_long,
+            read=read,
+            prompt=prompt,
         )
 
     def encode(self, batch: Batch, /, **options: Any) -> list[Tensor]:
@@ -85,11 +102,30 @@ class Backbone:
 
         return encode(self.module, family_of(self.module), batch, **options)
 
+    def pixels(self, messages: Sequence[Message], /) -> dict[str, Pixels]:
+        """The pictures of a dialogue, preprocessed, by the keys that its sequence names."""
+        if self.pictures is None:
+            return {}
+        shown = (self.pictures.get(image).pixels for image in pictures_of(messages))
+        return {pixels.key: pixels for pixels in shown}
+
+    def fingerprints(self) -> dict[str, str]:
+        """What shapes input and arithmetic: template, tokenizer, preprocessing, configuration, dtype."""
+        from assay.models.written import fingerprints
+
+        return fingerprints(self)
+
+    def write(self, directory: Path, head: nn.Module, /, *, adapter: bool = False) -> dict[str, Any]:
+        """Write it into a directory (see `models.written.write`)."""
+        from assay.models.written import write
+
+        return write(self, directory, head, adapter=adapter)
+
     def describe(self) -> str:
         """One line: the class, where it runs, in which format, and why."""
         return f"{type(self.module).__name__} from {self.source}; {self.placement.reason}"
 
-    def with_module(self, module: nn.Module) -> Backbone:
+    def with_module(self, module: nn.Module, /) -> Backbone:
         """The same backbone around another module: one wrapped by peft, or merged again."""
         return replace(self, module=module)
 

@@ -13,6 +13,7 @@ from assay.media import MediaError
 from assay.models.base import Batch, TokenSequence
 from assay.models.control import TemplateError
 from assay.models.pictures import Picture, Pictures
+from assay.models.reading import Reader, Where, last
 from assay.models.templates import (
     Candidate,
     Segment,
@@ -52,11 +53,16 @@ def abstain(overlong: Overlong) -> list[TokenSequence | None]:
 def truncate_prompt(overlong: Overlong) -> list[TokenSequence | None]:
     """Cut the oldest tokens of the prompt, equally many for every response of the record; responses stay whole.
 
-    All abstain when the prompt is too short for that, or when a picture would be cut.
+    All abstain when the prompt is too short for that, or when a picture or a token that is read would be cut.
     """
     excess = max(sequence.ids.numel() for sequence in overlong.sequences) - overlong.limit
     cut = slice(overlong.first, overlong.first + excess)
-    if cut.stop > overlong.prompt or bool(overlong.fixed[cut].any()):
+    read = torch.cat([sequence.reads for sequence in overlong.sequences])
+    if (
+        cut.stop > overlong.prompt
+        or bool(overlong.fixed[cut].any())
+        or bool(((read >= cut.start) & (read < cut.stop)).any())
+    ):
         return [None] * len(overlong.sequences)
     return [_without(sequence, cut) for sequence in overlong.sequences]
 
@@ -109,17 +115,25 @@ def prepare(
     pictures: Pictures | None,
     limit: int,
     on_too_long: OnTooLong = abstain,
+    read: Where = last,
+    prompt: bool = False,
 ) -> Prepared:
     """Write, tokenise and measure every response of every record; decode and preprocess each picture once.
 
     A response is written whole with its prompt, by the template. An empty response is a sequence of its own: the
-    prompt, the turn's frame and nothing in it.
+    prompt, the turn's frame and nothing in it. ``read`` chooses the tokens that a head is given, ``prompt`` puts the
+    prompt's last token in front of them; a response of which nothing is read abstains.
     """
-    written = [_write(record, response, template, pictures) for record in records for response in record.responses]
+    reader = Reader(read, prompt)
+    asked = None if reader.reads_last else reader
+    responses = [response for record in records for response in record.responses]
+    written = [_write(record, each, template, pictures, asked) for record in records for each in record.responses]
     good = [row for row, cell in enumerate(written) if isinstance(cell, _Written)]
-    made = dict(zip(good, _tokens([cell for cell in written if isinstance(cell, _Written)], tokenise), strict=True))
+    found = _tokens([cell for cell in written if isinstance(cell, _Written)], tokenise, asked)
+    made = dict(zip(good, found, strict=True))
     cells: list[TokenSequence | _Failure] = [
-        made[row] if isinstance(cell, _Written) else cell for row, cell in enumerate(written)
+        _reading(made[row], responses[row], reader) if isinstance(cell, _Written) else cell
+        for row, cell in enumerate(written)
     ]
     first = 0
     for record in records:
@@ -131,13 +145,27 @@ def prepare(
     return _prepared(records, cells, written)
 
 
-def _write(record: Record, response: Response, template: Template, pictures: Pictures | None) -> _Written | _Failure:
+def _reading(cell: TokenSequence | _Failure, response: Response, reader: Reader) -> TokenSequence | _Failure:
+    if isinstance(cell, _Failure) or cell.reads.numel() > int(reader.prompt):
+        return cell
+    if not response.step_ends and reader.needs_steps:
+        remedy = "split it (assay.records.steps.split_steps), or give Response.step_ends"
+        return _Failure(
+            Status.INVALID, f"no steps are marked in the response, and this reward reads their ends: {remedy}"
+        )
+    return _Failure(Status.EMPTY, "the response has no text of its own to read")
+
+
+def _write(
+    record: Record, response: Response, template: Template, pictures: Pictures | None, asked: Reader | None
+) -> _Written | _Failure:
     try:
         found = pictures_of((*record.prompt, *response.messages))
         for message in (*record.prompt, *response.messages):
             check_parts(message, takes_pictures=pictures is not None)
         shown = tuple(pictures.get(image) for image in found) if pictures is not None else ()
-        return _Written(template.write(Candidate(record.prompt, response.messages, shown)), shown)
+        steps = None if asked is None else response.step_ends
+        return _Written(template.write(Candidate(record.prompt, response.messages, shown, steps)), shown)
     except (MediaError, OSError) as error:
         return _Failure(Status.UNREADABLE_MEDIA, str(error))
     except UnsupportedMediaError as error:
@@ -146,14 +174,14 @@ def _write(record: Record, response: Response, template: Template, pictures: Pic
         return _Failure(Status.INVALID, str(error))
 
 
-def _tokens(written: Sequence[_Written], tokenise: Tokeniser) -> list[TokenSequence | _Failure]:
+def _tokens(written: Sequence[_Written], tokenise: Tokeniser, asked: Reader | None) -> list[TokenSequence | _Failure]:
     keys = [tuple(picture.pixels.key for picture in cell.pictures) for cell in written]
     try:
-        return list(tokenise([cell.segments for cell in written], keys))
+        return list(tokenise([cell.segments for cell in written], keys, asked))
     except TemplateError as error:
         if len(written) == 1:
             return [_Failure(Status.INVALID, str(error))]
-        return [token for cell in written for token in _tokens([cell], tokenise)]
+        return [token for cell in written for token in _tokens([cell], tokenise, asked)]
 
 
 def _fit(
@@ -169,8 +197,8 @@ def _fit(
     if all(sequence.ids.numel() <= limit for sequence in sequences):
         return cells
     bare = replace(record, responses=(Response((Message("assistant", ()),)),))
-    empty = _write(bare, bare.responses[0], template, pictures)
-    start = _tokens([empty], tokenise)[0] if isinstance(empty, _Written) else empty
+    empty = _write(bare, bare.responses[0], template, pictures, None)
+    start = _tokens([empty], tokenise, None)[0] if isinstance(empty, _Written) else empty
     prefix = _shared([*sequences, *([start] if isinstance(start, TokenSequence) else [])])
     head = sequences[0].ids[:prefix]
     bos = tokenise.tokenizer.bos_token_id

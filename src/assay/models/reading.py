@@ -14,8 +14,10 @@ from torch import Tensor
 class Marked:
     """What is known of a tokenised sequence: positions, all int64 and ascending.
 
-    ``length`` tokens in all; ``prompt`` is the position of the prompt's last token (before anything of the response);
-    ``response`` ``[tokens]`` the tokens of the response's own text; ``steps`` ``[steps]`` the last token of each step.
+    ``length`` tokens in all; ``prompt`` is the position of the prompt's last token (the frame of the answering turn
+    included, nothing of the response); ``response`` ``[tokens]`` the tokens of the response's own text, without what
+    tools, the environment or a user say in it; ``steps`` ``[steps]`` the last token of each step: the one that holds
+    its last character. A step without a character of its own is read where the text before it ends.
     """
 
     length: int
@@ -41,3 +43,26 @@ def every_response_token(marked: Marked) -> Tensor:
 def step_ends(marked: Marked) -> Tensor:
     """The last token of each step, in order: one forward scores all steps of a response."""
     return marked.steps
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What is read of a sequence: ``where``, and in front of it the prompt's last token if ``prompt``."""
+
+    where: Where
+    prompt: bool = False
+
+    @property
+    def reads_last(self) -> bool:
+        """Only the last token: no characters have to be found."""
+        return self.where is last and not self.prompt
+
+    @property
+    def needs_steps(self) -> bool:
+        """Reads nothing of a response whose steps are not marked."""
+        return not self.where(Marked(2, 0, torch.tensor([1]), torch.empty(0, dtype=torch.long))).numel()
+
+    def positions(self, marked: Marked) -> Tensor:
+        """``[reads]`` positions: the prompt's where it is asked for, then those of ``where``."""
+        found = self.where(marked)
+        return torch.cat([torch.tensor([marked.prompt]), found]) if self.prompt else found

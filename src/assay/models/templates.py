@@ -14,7 +14,8 @@ from typing import Any, Protocol, cast, final
 from assay.media import Image, Text, Video
 from assay.models.control import TemplateError, control_tokens, free_mark, guard, unmark
 from assay.models.pictures import Picture, PictureLayout
-from assay.records import Message
+from assay.models.places import Places, free_anchor, locate, prompt_end, spoken
+from assay.records import Message, StepEnd
 
 _PLAIN = (
     "{% for message in messages %}{{ message['role'] | capitalize }}: "
@@ -30,6 +31,7 @@ _DATE_FORMAT = re.compile(r"""strftime_now\(\s*(["'])(.*?)\1""")
 
 
 _WRITTEN = 16_384
+_FRAMES = 256
 
 
 class UnsupportedMediaError(ValueError):
@@ -38,24 +40,30 @@ class UnsupportedMediaError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One prompt with one response, and its pictures in order of appearance, preprocessed."""
+    """One prompt with one response, and its pictures in order of appearance, preprocessed.
+
+    With ``steps``, the ends of the response's steps, the template also says where the response stands.
+    """
 
     prompt: tuple[Message, ...]
     response: tuple[Message, ...]
     pictures: tuple[Picture, ...] = ()
+    steps: tuple[StepEnd, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
     """Text to be tokenised on its own. ``marks`` are the offsets of control tokens that were written as plain text.
 
-    ``adds`` says that the tokenizer puts its own special tokens around; ``kind`` is the token type of the segment.
+    ``adds`` says that the tokenizer puts its own special tokens around; ``kind`` is the token type of the segment;
+    ``places``, in the segment that holds the response, where it stands.
     """
 
     text: str
     marks: tuple[int, ...] = ()
     adds: bool = False
     kind: int | None = None
+    places: Places | None = None
 
 
 class Template(Protocol):
@@ -117,8 +125,12 @@ class ChatTemplate:
         dialogue = (*candidate.prompt, *candidate.response)
         contents = [self._content(message) for message in dialogue]
         if any(message.tool_calls for message in dialogue):
-            return self._write(contents, [picture.text for picture in candidate.pictures])
-        return self._kept(json.dumps(contents, ensure_ascii=False), candidate.pictures)
+            written = self._write(contents, [picture.text for picture in candidate.pictures])
+        else:
+            written = self._kept(json.dumps(contents, ensure_ascii=False), candidate.pictures)
+        if candidate.steps is None:
+            return written
+        return (replace(written[0], places=self._places(candidate, candidate.steps, contents, written[0].text)),)
 
     @cached_property
     def _kept(self) -> Callable[[str, tuple[Picture, ...]], tuple[Segment, ...]]:
@@ -131,16 +143,53 @@ class ChatTemplate:
         return lambda contents, pictures: written(contents, tuple(picture.text for picture in pictures))
 
     def _write(self, contents: list[dict[str, Any]], shown: Sequence[str]) -> tuple[Segment, ...]:
-        mark = "" if self.parses_control_tokens else free_mark(contents)
+        mark = self._mark(contents)
+        text, marks = unmark(self._rendered(contents, shown, mark), mark)
+        bos = self.tokenizer.bos_token
+        return (Segment(text, marks, self.adds and not (bos and text.startswith(bos))),)
+
+    def _mark(self, contents: object) -> str:
+        return "" if self.parses_control_tokens else free_mark(contents)
+
+    def _rendered(self, contents: list[dict[str, Any]], shown: Sequence[str], mark: str) -> str:
         guarded = cast("list[dict[str, Any]]", guard(contents, self._control, mark) if mark else contents)
         try:
             text = cast("str", self.tokenizer.apply_chat_template(guarded, chat_template=self._dated, tokenize=False))
         except Exception as error:
             raise TemplateError(f"the chat template refuses this dialogue: {error}") from error
-        text = expand(text, self.layout, shown)
-        text, marks = unmark(text, mark)
-        bos = self.tokenizer.bos_token
-        return (Segment(text, marks, self.adds and not (bos and text.startswith(bos))),)
+        return expand(text, self.layout, shown)
+
+    def _places(
+        self, candidate: Candidate, steps: Sequence[StepEnd], contents: list[dict[str, Any]], written: str
+    ) -> Places:
+        asked, answered = contents[: len(candidate.prompt)], contents[len(candidate.prompt) :]
+        mark = self._mark(contents)
+        shown = [picture.text for picture in candidate.pictures]
+        before = len(pictures_of(candidate.prompt))
+
+        def write(texts: Sequence[str], tails: Sequence[str]) -> str:
+            filled = [*asked, *_filled(answered, texts)]
+            tailed = [*shown[:before], *(text + tail for text, tail in zip(shown[before:], tails, strict=True))]
+            return self._rendered(filled, tailed, mark).replace(mark, "")
+
+        role = candidate.response[0].role if candidate.response else "assistant"
+        anchor = free_anchor([written])
+        framed = self._framed(json.dumps(asked, ensure_ascii=False, default=str), tuple(shown[:before]), role, anchor)
+        said = spoken(candidate.response, steps, parts=self.parts)
+        return locate(said, written, prompt_end(written, framed, anchor), write)
+
+    @cached_property
+    def _framed(self) -> Callable[[str, tuple[str, ...], str, str], str]:
+        """A prompt followed by a turn of that role that says only the anchor: the same for all responses."""
+
+        @lru_cache(maxsize=_FRAMES)
+        def framed(asked: str, shown: tuple[str, ...], role: str, anchor: str) -> str:
+            body = [{"type": "text", "text": anchor}] if self.parts else anchor
+            contents = [*json.loads(asked), {"role": role, "content": body}]
+            mark = self._mark(contents)
+            return unmark(self._rendered(contents, shown, mark), mark)[0]
+
+        return framed
 
     def _content(self, message: Message) -> dict[str, Any]:
         written: dict[str, Any] = {"role": message.role, "content": self._body(message)}
@@ -195,7 +244,28 @@ class PrefixTemplate:
         shown = "".join(picture.text for picture in candidate.pictures)
         prefix, before = unmark(f"{shown}{self.tokenizer.bos_token}{asked}\n", mark)
         suffix, after = unmark(f"{answered}{self.tokenizer.eos_token}", mark)
-        return Segment(prefix, before, kind=0), Segment(suffix, after, kind=1)
+        places = None if candidate.steps is None else self._places(candidate.response, candidate.steps, suffix)
+        return Segment(prefix, before, kind=0), Segment(suffix, after, kind=1, places=places)
+
+    def _places(self, response: Sequence[Message], steps: Sequence[StepEnd], written: str) -> Places:
+        def write(texts: Sequence[str], tails: Sequence[str]) -> str:
+            del tails
+            filled = [replace(message, parts=(Text(text),)) for message, text in zip(response, texts, strict=True)]
+            return f"{_lines(filled)}{self.tokenizer.eos_token}"
+
+        return locate(spoken(response, steps, parts=False), written, 0, write)
+
+
+def _filled(contents: Sequence[dict[str, Any]], texts: Sequence[str]) -> list[dict[str, Any]]:
+    """The contents with other texts, in order."""
+    following = iter(texts)
+
+    def body(content: str | list[dict[str, str]]) -> str | list[dict[str, str]]:
+        if isinstance(content, str):
+            return next(following)
+        return [{**part, "text": next(following)} if part["type"] == "text" else part for part in content]
+
+    return [{**message, "content": body(message["content"])} for message in contents]
 
 
 def fixed_date(source: str) -> str:
