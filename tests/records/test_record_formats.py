@@ -9,6 +9,7 @@ from typing import Any
 
 import PIL.Image
 import pytest
+from record_examples import PUBLIC_ROWS
 from record_strategies import png
 
 from assay.media import Image, Text
@@ -37,6 +38,7 @@ BAD = {"role": "assistant", "content": "5"}
 
 # A row of each kind that is found in the wild: (format, row).
 ROWS: list[tuple[str, dict[str, Any]]] = [
+    *PUBLIC_ROWS,
     ("native", {"prompt": "2+2?", "responses": ["4", "5"]}),
     ("native", {"id": "a", "prompt": [USER], "responses": [{"messages": [GOOD]}], "feedback": [], "context": {"k": 1}}),
     ("trl", {"prompt": "2+2?", "chosen": "4", "rejected": "5"}),

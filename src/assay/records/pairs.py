@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import combinations
+from typing import Any
 
 from assay.records.problems import BadRowError
-from assay.records.record import Preference, Ranking, Rating, Record
+from assay.records.record import Feedback, Preference, Ranking, Rating, Record
 
 
 def preferences_of(record: Record) -> tuple[Preference, ...]:
     """The record's preferences; without any, those that its rankings imply; without these, those that ratings imply.
 
-    So that nothing counts twice, the most direct feedback alone speaks. A ranking, or the ratings of one rater under
-    one criterion, gives a preference for each pair whose ranks or values differ (the difference of two ratings is the
-    ``margin``); equal ones give nothing. Unranked responses take no part.
+    So that nothing counts twice, the most direct feedback alone speaks, `settled` among raters. A ranking, or the
+    ratings of one rater under one criterion, gives a preference for each pair whose ranks or values differ (the
+    difference of two ratings is the ``margin``); equal ones give nothing. Unranked responses take no part.
     """
-    stated = [feedback for feedback in record.feedback if isinstance(feedback, Preference)]
+    said = settled(record.feedback)
+    stated = [feedback for feedback in said if isinstance(feedback, Preference)]
     if stated:
         return tuple(stated)
-    rankings = [feedback for feedback in record.feedback if isinstance(feedback, Ranking)]
+    rankings = [feedback for feedback in said if isinstance(feedback, Ranking)]
     if rankings:
         return tuple([preference for ranking in rankings for preference in _of_ranking(ranking)])
-    return tuple(_of_ratings(record))
+    return tuple(_of_ratings(said))
+
+
+def settled(feedback: Iterable[Feedback]) -> list[Feedback]:
+    """The feedback without single raters' where there is also one of no rater: their verdict together.
+
+    Of the same kind and criterion, and about the same responses. To hear the raters, leave out first what has none.
+    """
+    said = list(feedback)
+    together = {_subject(item) for item in said if item.rater is None}
+    return [item for item in said if item.rater is None or _subject(item) not in together]
+
+
+def _subject(feedback: Feedback) -> tuple[Any, ...]:
+    if isinstance(feedback, Preference):
+        return (Preference, feedback.criterion, frozenset((feedback.better, feedback.worse)))
+    about = None if isinstance(feedback, Ranking) else feedback.response
+    return (type(feedback), feedback.criterion, about)
 
 
 def ordered_pairs(record: Record) -> list[tuple[str, Preference]]:
@@ -49,9 +69,9 @@ def _of_ranking(ranking: Ranking) -> list[Preference]:
     ]
 
 
-def _of_ratings(record: Record) -> list[Preference]:
+def _of_ratings(said: Iterable[Feedback]) -> list[Preference]:
     groups: dict[tuple[str | None, str | None], list[Rating]] = {}
-    for feedback in record.feedback:
+    for feedback in said:
         if isinstance(feedback, Rating):
             groups.setdefault((feedback.rater, feedback.criterion), []).append(feedback)
     found: list[Preference] = []

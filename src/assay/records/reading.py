@@ -11,7 +11,7 @@ from assay.records.formats import Format, Origin, format_named, formats, recogni
 from assay.records.problems import BadRowError, FormatError, Problem, RowError
 from assay.records.record import Record
 from assay.records.sound import refuse_unsound
-from assay.records.sources import Item, is_data_file, rows_of
+from assay.records.sources import Item, is_data_file, is_delimited, rows_of
 
 OnError: TypeAlias = Literal["raise", "collect"]
 
@@ -52,9 +52,9 @@ class Records(Iterable[Record]):
         return islice(self._all(), self._limit)
 
     def _all(self) -> Iterator[Record]:
-        to_record = self._format.to_record
+        to_record, gather = self._format.to_record, self._format.gather
         for origin, rows in self._parts:
-            for item in rows():
+            for item in gather(rows()) if gather else rows():
                 if isinstance(item, Problem):
                     self._report(item)
                     continue
@@ -147,12 +147,13 @@ def _files(path: Path, split: str | None) -> list[Path]:
         if split is not None:
             raise FormatError(f"{path}: one file, but a split chooses among the files of a directory; leave it out")
         return [path]
-    found = sorted(file for file in path.rglob("*") if file.is_file() and is_data_file(file))
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    found = [file for file in files if is_data_file(file)] or [file for file in files if is_delimited(file)]
     if split is not None:
         found = [file for file in found if _in_split(file.relative_to(path), split)]
     if not found:
         of_split = "" if split is None else f" of split {split!r}"
-        raise FileNotFoundError(f"{path}: no .jsonl, .json or .parquet file{of_split} in this directory")
+        raise FileNotFoundError(f"{path}: no .jsonl, .json, .parquet, .csv or .tsv file{of_split} in this directory")
     return found
 
 

@@ -1,4 +1,5 @@
-"""Rows out of files: JSON Lines, JSON arrays and Parquet, streamed, whatever their line ends, padding or compression.
+"""Rows out of files: JSON Lines, JSON arrays, Parquet, CSV and TSV, streamed, whatever their line ends, padding or
+compression.
 
 A row comes with its number, counted from 1 (in text files the line, in arrays the element). Rows that cannot be
 parsed come as a `Problem` in their place, and reading goes on behind them wherever the file still says where the next
@@ -7,6 +8,7 @@ row starts.
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import json
@@ -36,12 +38,17 @@ def is_data_file(path: Path) -> bool:
     return name.endswith(SUFFIXES) and not name.startswith((".", "dataset_info", "dataset_infos"))
 
 
+def is_delimited(path: Path) -> bool:
+    """Whether the name ends in .csv or .tsv (also with .gz). A directory's are read if it holds no other data file."""
+    return path.name.lower().removesuffix(".gz").endswith((".csv", ".tsv")) and not path.name.startswith(".")
+
+
 def rows_of(path: Path) -> Iterator[Item]:
     """The rows of one file, in order, streamed.
 
     Raises:
         FileNotFoundError: there is no such file.
-        FormatError: the file is not UTF-8 JSON, JSON Lines or Parquet.
+        FormatError: the file is not UTF-8 text (JSON, JSON Lines, CSV, TSV) or Parquet.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; check the path")
@@ -62,7 +69,7 @@ def _text_rows(path: Path, *, compressed: bool) -> Iterator[Item]:
         text = io.TextIOWrapper(cast(Any, binary), encoding="utf-8", errors="surrogateescape", newline=None)
         last = 0
         try:
-            for item in _rows_of_text(str(path), text):
+            for item in _delimited(path, text) if is_delimited(path) else _rows_of_text(str(path), text):
                 last = item.last if isinstance(item, Problem) else item[0]
                 yield item
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -78,6 +85,39 @@ def _rows_of_text(file: str, text: io.TextIOWrapper) -> Iterator[Item]:
     if start.lstrip(_PADDING).startswith("["):
         return _array(file, start, text)
     return _lines(file, start, text)
+
+
+def _delimited(path: Path, text: io.TextIOWrapper) -> Iterator[Item]:
+    """Dictionaries of strings, named by the first line; an empty cell is "". TSV knows no quotes, as TREC and WMT write
+    it; a quoted CSV cell may hold line ends."""
+    tabbed = path.name.lower().removesuffix(".gz").endswith(".tsv")
+    text.reconfigure(newline="")
+    if tabbed:
+        reader = csv.reader(_bounded_lines(text), delimiter="\t", quoting=csv.QUOTE_NONE)
+    else:
+        reader = csv.reader(_bounded_lines(text), strict=True)
+    names: list[str] | None = None
+    while True:
+        first = reader.line_num + 1
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            remedy = "the rows from here on were not read; mend it"
+            yield Problem(str(path), first, first, "bad_csv", f"not delimited text ({error})", remedy)
+            return
+        if cells is None:
+            return
+        if names is None:
+            names = [name.strip("\ufeff") for name in cells]
+        elif len(cells) == len(names):
+            if any(_UNDECODED.search(cell) for cell in cells if not cell.isascii()):
+                cause, remedy = "bytes that are not UTF-8", "write the row again as UTF-8"
+                yield Problem(str(path), first, first, "not_utf8", cause, remedy)
+            else:
+                yield first, dict(zip(names, cells, strict=True))
+        elif cells:
+            cause = f"{len(cells)} cells under {len(names)} names"
+            yield Problem(str(path), first, first, "bad_csv", cause, "give each row a cell for each name")
 
 
 def _lines(file: str, start: str, text: io.TextIOWrapper) -> Iterator[Item]:

@@ -114,6 +114,7 @@ class Format:
 
     ``recognises`` looks at one row; exactly one format may say yes. ``to_record(row, number, origin)`` reads it.
     ``writer(first records, target)`` gives the function that writes a record as rows; None: read only.
+    ``gather`` joins rows that make one record (see `assay.records.formats.groups`); ``recognises`` sees them before.
     A format that is more than rows in a file ``claims`` a path and reads ``rows(path, split)`` itself.
     ``schema`` is that of its Parquet files (else inferred); ``beside`` writes what belongs beside a written file.
 
@@ -126,6 +127,7 @@ class Format:
     recognises: Callable[[Any], bool]
     to_record: Callable[[Any, int, Origin], Record]
     writer: Callable[[Sequence[Record], Target], Encode] | None = None
+    gather: Callable[[Iterator[Item]], Iterator[Item]] | None = None
     claims: Callable[[str], bool] | None = None
     rows: Callable[[str, str | None], Iterable[tuple[Origin, Iterator[Item]]]] | None = None
     schema: Callable[[], Any] | None = None
