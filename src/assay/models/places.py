@@ -232,7 +232,9 @@ def _places(said: Spoken, written: str, prompt: int, known: Mapping[tuple[int, i
         if text is None:
             steps.append(known[index, 0])
         elif not text[:offset].strip():
-            steps.append(before[index])
+            start = known.get(_start(index, said.slots[index]), before[index])
+            inside = start - len(text) + len(text.lstrip()) + offset
+            steps.append(max(before[index], inside) if text.strip() else before[index])
         else:
             point = len(text[:offset].rstrip())
             at = known[index, point]
