@@ -15,11 +15,10 @@ from itertools import pairwise
 from assay.media import Text
 from assay.models.control import TemplateError
 from assay.records import Message, StepEnd
+from assay.records.steps import NOT_OWN
 
 _PLANES = ((0xF0000, 0xFFFFD), (0x100000, 0x10FFFD))
 _WORD = re.compile(r"\w+|[^\w\s]")
-FOREIGN = frozenset({"tool", "function", "environment", "observation", "user", "system"})
-"""Roles whose messages in a response are not the response's own text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ def spoken(messages: Sequence[Message], ends: Sequence[StepEnd], *, parts: bool)
     found: dict[tuple[int, int], tuple[int, int]] = {}
     length = 0
     for number, message in enumerate(messages):
-        own = message.role not in FOREIGN
+        own = message.role not in NOT_OWN
         if not parts or not message.parts:
             slots.append(Slot(message.text, length, own))
         start = length
