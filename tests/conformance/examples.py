@@ -26,6 +26,15 @@ TRANSFORMS = {
     "log_sigmoid": [transforms.log_sigmoid(), transforms.log_sigmoid(reference=1.5)],
     "sigmoid": [transforms.sigmoid()],
     "negate": [transforms.negate()],
+    "unit_range": [transforms.unit_range(-1.0, 5.0)],
+    "percentile": [transforms.percentile([-1.0, 0.0, 0.0, 0.5, 2.0])],
+    "temperature": [transforms.temperature(2.5)],
+    "isotonic": [transforms.isotonic([-1.0, 0.5, 2.0], [0.1, 0.4, 1.0]), transforms.isotonic([0.0], [0.25])],
+}
+PER_RECORD = {
+    "prompt_centred": [transforms.prompt_centred()],
+    "prompt_standardised": [transforms.prompt_standardised(), transforms.prompt_standardised(epsilon=0.1)],
+    "anchored": [transforms.anchored({"a": 0.5, "b": -1.0, "c": 0.0})],
 }
 
 COMBINATIONS = {
@@ -34,6 +43,13 @@ COMBINATIONS = {
     "worst_case": [transforms.worst_case()],
     "ensemble": [transforms.ensemble(k=1.0), transforms.ensemble(k=-0.5)],
     "gate": [transforms.gate(0.1), transforms.gate(0.1, floor=-1.0)],
+    "median": [transforms.median()],
+    "best_case": [transforms.best_case()],
+    "product": [transforms.product()],
+    "mean_minus_variance": [transforms.mean_minus_variance(k=0.5), transforms.mean_minus_variance(k=-1.0)],
+    "log_sum_exp": [transforms.log_sum_exp(), transforms.log_sum_exp(temperature=-0.1)],
+    "conjunction": [transforms.conjunction(), transforms.conjunction(0.5, -0.5)],
+    "disagreement": [transforms.disagreement()],
 }
 
 LENGTH = rules.length(per_words=4)

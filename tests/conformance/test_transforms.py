@@ -4,16 +4,18 @@ import math
 
 import pytest
 import torch
-from examples import COMBINATIONS, TRANSFORMS, made_by
+from examples import COMBINATIONS, PER_RECORD, TRANSFORMS, made_by
 
 import assay.transforms
 from assay.scores import Scores, Status
 from assay.spec import Spec
 
-TRANSFORM_EXAMPLES = [example for examples in TRANSFORMS.values() for example in examples]
+VALUE_EXAMPLES = [example for examples in TRANSFORMS.values() for example in examples]
+TRANSFORM_EXAMPLES = VALUE_EXAMPLES + [example for examples in PER_RECORD.values() for example in examples]
 COMBINE_EXAMPLES = [example for examples in COMBINATIONS.values() for example in examples]
 RULES = [assay.transforms.any_abstains, assay.transforms.all_abstain, assay.transforms.fewer_than(1)]
 transform_example = pytest.mark.parametrize("transform", TRANSFORM_EXAMPLES, ids=repr)
+value_example = pytest.mark.parametrize("transform", VALUE_EXAMPLES, ids=repr)
 combine_example = pytest.mark.parametrize("by", COMBINE_EXAMPLES, ids=repr)
 STATUS = (Status.OK, Status.TIMEOUT, Status.OK, Status.OK, Status.TOO_LONG)
 
@@ -50,8 +52,8 @@ def assert_rows(found, expected):
 
 def test_everything_of_the_kind_has_an_example():
     transform_names = made_by(assay.transforms, "Callable[[Scores], Scores]")
-    fitted = {"fit_scale", "fit_log_sigmoid"}
-    assert transform_names - fitted == set(TRANSFORMS)
+    fitted = {name for name in transform_names if name.startswith("fit_")} | {"standardised"}
+    assert transform_names - fitted == set(TRANSFORMS) | set(PER_RECORD)
     assert made_by(assay.transforms, "Combine") == set(COMBINATIONS)
     rules = made_by(assay.transforms, "AbstainRule") | {"any_abstains", "all_abstain"}
     assert transform_names | set(COMBINATIONS) | rules <= set(assay.transforms.__all__)
@@ -66,7 +68,7 @@ def test_a_transform_keeps_rows_groups_and_abstentions(transform):
     assert after.messages == before.messages
 
 
-@transform_example
+@value_example
 def test_a_transform_leaves_nothing_in_the_old_unit(transform):
     before = scores_of(values())
     after = transform(before)
@@ -82,7 +84,7 @@ def test_a_transform_leaves_nothing_in_the_old_unit(transform):
     torch.testing.assert_close(after.std[after.ok], (slopes * before.std)[after.ok], rtol=1e-2, atol=1e-3)
 
 
-@transform_example
+@value_example
 def test_a_transform_gives_the_range_it_declares(transform):
     grid = torch.linspace(-2, 3, 101)
     ids = tuple(f"r{i}/0" for i in range(101))

@@ -1,5 +1,6 @@
 """Transforms of scores, combinations of several rewards' scores, and the rules of who abstains."""
 
+from assay.transforms.calibrate import fit_isotonic, fit_temperature, isotonic, temperature
 from assay.transforms.combine import (
     AbstainRule,
     Combine,
@@ -12,24 +13,62 @@ from assay.transforms.combine import (
     weighted_sum,
     worst_case,
 )
+from assay.transforms.normalise import (
+    anchored,
+    fit_anchors,
+    fit_unit_range,
+    percentile,
+    prompt_centred,
+    prompt_standardised,
+    standardised,
+    unit_range,
+)
+from assay.transforms.pool import (
+    best_case,
+    conjunction,
+    disagreement,
+    log_sum_exp,
+    mean_minus_variance,
+    median,
+    product,
+)
 from assay.transforms.shape import clip, fit_log_sigmoid, fit_scale, log_sigmoid, negate, scale, sigmoid
 
 __all__ = [
     "AbstainRule",
     "Combine",
     "all_abstain",
+    "anchored",
     "any_abstains",
+    "best_case",
     "clip",
+    "conjunction",
+    "disagreement",
     "ensemble",
     "fewer_than",
+    "fit_anchors",
+    "fit_isotonic",
     "fit_log_sigmoid",
     "fit_scale",
+    "fit_temperature",
+    "fit_unit_range",
     "gate",
+    "isotonic",
     "log_sigmoid",
+    "log_sum_exp",
     "mean",
+    "mean_minus_variance",
+    "median",
     "negate",
+    "percentile",
+    "product",
+    "prompt_centred",
+    "prompt_standardised",
     "scale",
     "sigmoid",
+    "standardised",
+    "temperature",
+    "unit_range",
     "weighted_sum",
     "worst_case",
 ]

@@ -57,13 +57,13 @@ class _WeightedSum:
     def __call__(self, members: Sequence[Scores], /) -> Scores:
         if len(self.weights) != len(members):
             raise ValueError(f"{self!r} has {len(self.weights)} weights for {len(members)} rewards")
-        values, present = _stacked(members)
+        values, present = stacked(members)
         weights = torch.tensor(self.weights, dtype=values.dtype, device=values.device).unsqueeze(1)
         kept = (weights.abs() * present).sum(0)
         rescale = weights.abs().sum() / torch.where(kept > 0, kept, torch.ones_like(kept))
         total = (weights * values).sum(0)
         rows = present.all(0)
-        return _combined(members, torch.where(rows, total, total * rescale), rows | (kept > 0))
+        return combined(members, torch.where(rows, total, total * rescale), rows | (kept > 0))
 
     def spec_after(self, *specs: Spec) -> Spec:
         lows = [_scaled(spec, weight)[0] for spec, weight in zip(specs, self.weights, strict=True)]
@@ -99,17 +99,17 @@ class _Ensemble:
     k: float
 
     def __call__(self, members: Sequence[Scores], /) -> Scores:
-        values, present = _stacked(members)
+        values, present = stacked(members)
         count = present.sum(0).clamp(min=1)
         mean = values.sum(0) / count
         spread = torch.where(present, values - mean, torch.zeros_like(values))
         variance = spread.square().sum(0) / count
         apart = variance > 0
         std = torch.where(apart, torch.where(apart, variance, torch.ones_like(variance)).sqrt(), variance)
-        return _combined(members, mean - self.k * std, present.any(0), std=std)
+        return combined(members, mean - self.k * std, present.any(0), std=std)
 
     def spec_after(self, *specs: Spec) -> Spec:
-        low, high = _hull(specs)
+        low, high = hull(specs)
         widest = None if low is None or high is None else abs(self.k) * (high - low) / 2
         if self.k > 0:
             low = None if low is None or widest is None else low - widest
@@ -134,11 +134,11 @@ def ensemble(k: float = 1.0) -> Combine:
 @dataclass(frozen=True)
 class _Mean:
     def __call__(self, members: Sequence[Scores], /) -> Scores:
-        values, present = _stacked(members)
-        return _combined(members, values.sum(0) / present.sum(0).clamp(min=1), present.any(0))
+        values, present = stacked(members)
+        return combined(members, values.sum(0) / present.sum(0).clamp(min=1), present.any(0))
 
     def spec_after(self, *specs: Spec) -> Spec:
-        low, high = _hull(specs)
+        low, high = hull(specs)
         return replace(merge(specs), low=low, high=high, unit=common_unit(specs))
 
     def __repr__(self) -> str:
@@ -153,12 +153,12 @@ def mean() -> Combine:
 @dataclass(frozen=True)
 class _WorstCase:
     def __call__(self, members: Sequence[Scores], /) -> Scores:
-        values, present = _stacked(members)
+        values, present = stacked(members)
         lowest = torch.where(present, values, torch.full_like(values, torch.inf)).amin(0)
-        return _combined(members, torch.where(present.any(0), lowest, torch.zeros_like(lowest)), present.any(0))
+        return combined(members, torch.where(present.any(0), lowest, torch.zeros_like(lowest)), present.any(0))
 
     def spec_after(self, *specs: Spec) -> Spec:
-        low, _ = _hull(specs)
+        low, _ = hull(specs)
         highs = [spec.high for spec in specs if spec.high is not None]
         return replace(merge(specs), low=low, high=min(highs, default=None), unit=common_unit(specs))
 
@@ -183,13 +183,13 @@ class _Gate:
         if len(members) != 2:
             raise ValueError(f"{self!r} takes two rewards, the gate and what it guards; got {len(members)}")
         first, second = members
-        _stacked(members)
+        stacked(members)
         opened = first.filled() >= self.threshold
         decided = first.ok & (second.ok | ~opened)
         floor = torch.full_like(second.values, self.floor or 0.0)
         values = torch.where(opened, second.filled(), floor)
         std = None if second.std is None else torch.where(opened, second.std, torch.zeros_like(second.std))
-        scores = _combined(members, values, decided, std=std, critiques=second.critiques)
+        scores = combined(members, values, decided, std=std, critiques=second.critiques)
         if self.floor is not None:
             return scores
         closed = first.ok & ~opened
@@ -225,7 +225,7 @@ def gate(threshold: float, floor: float | None = None) -> Combine:
     return _Gate(threshold, floor)
 
 
-def _stacked(members: Sequence[Scores]) -> tuple[Tensor, Tensor]:
+def stacked(members: Sequence[Scores]) -> tuple[Tensor, Tensor]:
     """Values with 0 in place of abstentions, and which are present: both ``[members, responses]``."""
     if any(member.ids != members[0].ids for member in members):
         raise ValueError("the members of a combination scored different responses")
@@ -234,7 +234,7 @@ def _stacked(members: Sequence[Scores]) -> tuple[Tensor, Tensor]:
     return values, torch.stack([member.ok.to(device) for member in members])
 
 
-def _combined(
+def combined(
     members: Sequence[Scores],
     values: Tensor,
     decided: Tensor,
@@ -278,7 +278,8 @@ def _scaled(spec: Spec, weight: float) -> tuple[float | None, float | None]:
     return None if low is None else weight * low, None if high is None else weight * high
 
 
-def _hull(specs: Sequence[Spec]) -> tuple[float | None, float | None]:
+def hull(specs: Sequence[Spec]) -> tuple[float | None, float | None]:
+    """The lowest low and the highest high; None where a member declares none."""
     lows = [spec.low for spec in specs if spec.low is not None]
     highs = [spec.high for spec in specs if spec.high is not None]
     return (
