@@ -5,6 +5,7 @@ They lie in ASSAY_DATA, or in ../shared/data beside the repository.
 
 from __future__ import annotations
 
+import gzip
 import os
 from collections import Counter
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from assay.media import Audio, Image, Video
-from assay.records import Preference, Ranking, Rating, Record, StepLabels, preferences_of, read
+from assay.records import Preference, Ranking, Rating, Record, SpanLabels, StepLabels, preferences_of, read
 from assay.records.check import check
 
 DATA = Path(os.environ.get("ASSAY_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
@@ -158,3 +159,58 @@ def test_fetv() -> None:
     assert len(records) == 29
     assert sum(len(preferences_of(record)) for record in records) == 230
     assert not check(records).counts
+
+
+def test_qa_feedback() -> None:
+    records = list(read(needed("text-finegrained-qa-feedback")))
+    preferences = [item for record in records for item in record.feedback if isinstance(item, Preference)]
+    assert (len(records), len(preferences)) == (500, 3000)
+    assert sum(item.tie for item in preferences) == 384
+    spans = [
+        span for record in records for item in record.feedback if isinstance(item, SpanLabels) for span in item.spans
+    ]
+    assert len(spans) == 1373
+    assert {span.label for span in spans} == {
+        "Irrelevant",
+        "Wrong-Grounding",
+        "Unverifiable",
+        "Redundant",
+        "Incoherent",
+    }
+    assert all(0 <= span.start < span.end for span in spans)
+
+
+def test_mqm_reproduces_the_published_segment_scores() -> None:
+    records = list(read(needed("text-ratings-mqm-ted-zhen/mqm_ted_zhen.tsv.gz")))
+    assert len(records) == 529
+    ours = {
+        (record.context["systems"][item.response], record.context["seg_id"]): item.value
+        for record in records
+        for item in record.feedback
+        if isinstance(item, Rating)
+    }
+    names = {"ref-A": "ref", "ref-B": "refB"}
+    compared = 0
+    with gzip.open(needed("text-ratings-mqm-ted-zhen/mqm_ted_zhen.avg_seg_scores.tsv.gz"), "rt") as file:
+        for system, score, segment in (line.split() for line in file):
+            if score not in ("None", "mqm_avg_score"):
+                assert ours[names.get(system, system), segment] == pytest.approx(float(score), abs=1e-4)
+                compared += 1
+    assert compared == 7935
+    marked = [
+        (record.responses[item.response].text, span)
+        for record in records
+        for item in record.feedback
+        if isinstance(item, SpanLabels)
+        for span in item.spans
+    ]
+    assert len(marked) > 5000
+    assert all(0 <= span.start < span.end <= len(text) for text, span in marked)
+
+
+def test_mm_rlhf_rewardbench() -> None:
+    records = list(read(needed("bench-mm-rlhf-rewardbench")))
+    assert len(records) == 170
+    assert len({record.context["item"] for record in records}) == 46
+    assert Counter(type(record.prompt[0].parts[0]) for record in records) == {Image: 145, Video: 25}
+    assert not check(records, media=False).counts

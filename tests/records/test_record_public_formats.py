@@ -9,21 +9,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from record_examples import HELPSTEER
+from record_examples import HELPSTEER, VIDEO_RATINGS
 from record_strategies import png
 
 from assay.media import Audio, Image, Text, Video
 from assay.records import (
     Critique,
+    FormatError,
     Preference,
     Ranking,
     Rating,
     Record,
     RowError,
+    Span,
+    SpanLabels,
     preferences_of,
     read,
+    write,
 )
+from assay.records.formats import Target, format_named
 from assay.records.formats.fsdd import WORDS
+from assay.records.formats.tara import without_tools
+from assay.records.losses import lost
+from assay.records.pairs import settled
 
 
 def written(folder: Path, rows: Sequence[Mapping[str, Any]], name: str = "data.jsonl") -> list[Record]:
@@ -235,3 +243,241 @@ def test_fetv_clips_of_a_prompt(tmp_path: Path) -> None:
     assert record.responses[0].messages[0].parts == (Video(path=tmp_path / "videos/m/2.gif"),)
     assert preferences_of(record) == (Preference(1, 0, margin=1.5, criterion="TQ"),)
     assert record.context == {"models": ["m", "n"], "section": "s", "subsection": "t"}
+
+
+def test_ultrafeedback_aspects_and_missing_ratings(tmp_path: Path) -> None:
+    def completion(text: str, rating: str, overall: float) -> dict[str, Any]:
+        honesty = {"Rating": rating, "Rationale": "because"}
+        return {"model": "m", "response": text, "overall_score": overall, "annotations": {"honesty": honesty}}
+
+    row = {"instruction": "q", "completions": [completion("a", "4", 2.0), completion("b", "N/A", 7.5)], "source": "s"}
+    (record,) = written(tmp_path, [row])
+    assert record.feedback == (
+        Rating(0, 2.0, criterion="overall"),
+        Rating(0, 4.0, criterion="honesty"),
+        Critique(0, "because", criterion="honesty"),
+        Rating(1, 7.5, criterion="overall"),
+        Critique(1, "because", criterion="honesty"),
+    )
+    assert preferences_of(record) == (Preference(1, 0, margin=5.5, criterion="overall"),)
+    with pytest.raises(RowError, match="bad_label: a rating 'good' under honesty"):
+        written(tmp_path, [{"instruction": "q", "completions": [completion("a", "good", 2.0)]}])
+
+
+def test_ultrafeedback_binarized_keeps_the_scores(tmp_path: Path) -> None:
+    user, good, bad = ({"role": role, "content": text} for role, text in
+                       (("user", "q"), ("assistant", "yes"), ("assistant", "no")))  # fmt: skip
+    row = {"prompt": "q", "chosen": [user, good], "rejected": [user, bad], "messages": [user, good],
+           "score_chosen": 8.0, "score_rejected": 3.5}  # fmt: skip
+    (record,) = written(tmp_path, [row])
+    assert [response.text for response in record.responses] == ["yes", "no"]
+    assert [turn.text for turn in record.prompt] == ["q"]
+    assert record.feedback == (Preference(0, 1, margin=4.5), Rating(0, 8.0), Rating(1, 3.5))
+    assert record.context == {}
+
+
+def test_hpdv2_one_is_preferred_and_low_rank_is_best(tmp_path: Path) -> None:
+    train = {"prompt": "a cat", "file_path": ["a.jpg", "b.jpg"], "human_preference": [0, 1]}
+    (record,) = written(tmp_path, [train])
+    assert record.feedback == (Preference(1, 0),)
+    assert record.responses[0].messages[0].parts == (Image.from_path(tmp_path / "a.jpg"),)
+    test = {"prompt": "a cat", "image_path": ["a.jpg", "b.jpg", "c.jpg"], "rank": [2.5, 1.1, 2.5],
+            "raw_annotations": [{"rank": [1, 2, 3], "user_hash": "h"}]}  # fmt: skip
+    (record,) = written(tmp_path, [test])
+    assert record.feedback == (Ranking((1, 0, 1)), Ranking((0, 1, 2), rater="h"))
+    assert {(item.better, item.worse) for item in preferences_of(record)} == {(1, 0), (1, 2)}
+    with pytest.raises(RowError, match=r"rank_count: 1 labels for 2 pictures"):
+        written(tmp_path, [{**train, "human_preference": [1]}])
+
+
+def test_hpdv3_the_first_path_is_preferred(tmp_path: Path) -> None:
+    row = {"prompt": "a cat", "path1": "good.jpg", "path2": "bad.jpg", "confidence": 0.9, "model1": "m", "model2": "n"}
+    (record,) = written(tmp_path, [row])
+    assert record.feedback == (Preference(0, 1, strength=0.9),)
+    assert record.responses[0].messages[0].parts == (Image.from_path(tmp_path / "good.jpg"),)
+
+
+def test_imagerewarddb_rank_1_is_best_among_the_pictures_of_a_prompt(tmp_path: Path) -> None:
+    row = {"prompt_id": "p", "prompt": "a cat", "rank": 2, "image_path": "a.webp", "overall_rating": 3}
+    best, other = {**row, "rank": 1, "image_path": "b.webp", "overall_rating": 7}, {**row, "prompt_id": "o"}
+    first, second = written(tmp_path, [row, best, other])
+    assert first.feedback == (Ranking((1, 0)), Rating(0, 3.0, criterion="overall"), Rating(1, 7.0, criterion="overall"))
+    assert preferences_of(first) == (Preference(1, 0),)
+    assert len(second.responses) == 1
+    with pytest.raises(RowError, match="bad_label: rank 0"):
+        written(tmp_path, [{**row, "rank": 0}])
+
+
+def test_rlaif_v_images_stand_where_their_tags_are(tmp_path: Path) -> None:
+    row = {"image": "a.png", "question": "what?", "chosen": "yes", "rejected": "no"}
+    tagged = {**row, "image": ["a.png", "b.png"], "question": "is <image> like <image>?"}
+    text = {**row, "image": ""}
+    plain, both, none = written(tmp_path, [row, tagged, text])
+    first, second = (Image.from_path(tmp_path / name) for name in ("a.png", "b.png"))
+    assert plain.prompt[0].parts == (first, Text("what?"))
+    assert both.prompt[0].parts == (Text("is "), first, Text(" like "), second, Text("?"))
+    assert none.prompt[0].parts == (Text("what?"),)
+    assert [response.text for response in plain.responses] == ["yes", "no"]
+    assert plain.feedback == (Preference(0, 1),)
+    with pytest.raises(RowError, match="media_count"):
+        written(tmp_path, [{**tagged, "image": "a.png"}])
+
+
+def test_mm_rlhf_files_mix_images_and_videos(tmp_path: Path) -> None:
+    row = {"id": 7, "prompt": "what?", "chosen": "yes", "rejected": "no"}
+    image = {**row, "image": "mcq/1.png", "chosen_reason": "right"}
+    first, second = written(tmp_path, [image, {**row, "video": "short/1.mp4"}])
+    assert first.prompt[0].parts == (Image.from_path(tmp_path / "mcq/1.png"), Text("what?"))
+    assert second.prompt[0].parts == (Video(path=tmp_path / "short/1.mp4"), Text("what?"))
+    assert first.feedback == (Preference(0, 1), Critique(0, "right"))
+    assert [record.id for record in (first, second)] == ["7:1", "7:2"]
+    assert first.context == {"item": 7}
+    with pytest.raises(RowError, match="media_count: 0 of image and video"):
+        list(written(tmp_path, [image, row]))
+
+
+def test_videofeedback_frames_are_one_video(tmp_path: Path) -> None:
+    row = {"id": "v", "images": ["v_00.jpg", "v_01.jpg"], "text prompt": "a cat", "video link": "l",
+           **dict.fromkeys(VIDEO_RATINGS, 3), "dynamic degree": 1, "conversations": []}  # fmt: skip
+    (record,) = written(tmp_path, [row])
+    frames = tuple([Image.from_path(tmp_path / name) for name in ("v_00.jpg", "v_01.jpg")])
+    assert record.responses[0].messages[0].parts == (Video(frames=frames),)
+    values = {item.criterion: item.value for item in record.feedback if isinstance(item, Rating)}
+    assert values == {**dict.fromkeys(VIDEO_RATINGS, 3.0), "dynamic degree": 1.0}
+    assert record.context == {"video link": "l"}
+
+
+def test_audio_alpaca_chosen_is_better(tmp_path: Path) -> None:
+    row = {"prompt": "a bark", "chosen": {"bytes": b"RIFFgood", "path": None},
+           "rejected": {"bytes": b"RIFFbad", "path": None}, "strategy": "events"}  # fmt: skip
+    (record,) = read(as_parquet(tmp_path, [row]))
+    assert [response.messages[0].parts for response in record.responses] == [
+        (Audio(data=b"RIFFgood"),),
+        (Audio(data=b"RIFFbad"),),
+    ]
+    assert record.feedback == (Preference(0, 1),)
+    assert record.context == {"strategy": "events"}
+
+
+def test_rapidata_votes_are_soft_labels(tmp_path: Path) -> None:
+    row = {"prompt": "a cat", "video1": "a.mp4", "video2": "b.mp4",
+           "weighted_results1_Preference": 0.2, "weighted_results2_Preference": 0.6,
+           "weighted_results1_Coherence": 0.5, "weighted_results2_Coherence": 0.5,
+           "weighted_results1_Alignment": None, "weighted_results2_Alignment": None}  # fmt: skip
+    (record,) = written(tmp_path, [row])
+    soft, tie = record.feedback
+    assert isinstance(soft, Preference)
+    assert (soft.better, soft.worse, soft.criterion) == (1, 0, "Preference")
+    assert soft.probability == pytest.approx(0.75)
+    assert tie == Preference(0, 1, probability=0.5, tie=True, criterion="Coherence")
+    named = {**row, "video1": "https://x/a.mp4", "file_name1": "a.mp4", "file_name2": "b.mp4"}
+    (record,) = written(tmp_path, [named])
+    assert record.responses[1].messages[0].parts == (Video(path=tmp_path / "b.mp4"),)
+
+
+def test_qa_feedback_pairs_ties_and_spans(tmp_path: Path) -> None:
+    row = {"question": "who?", "passages": [["Title", "One.", "Two."]], "gold": "him",
+           **{f"prediction {number}": f"answer {number}" for number in range(1, 5)}, "preference": [0, 1, 2, 1, 0, 2],
+           "feedback": {"errors": [{"error type": "Irrelevant", "explanation": "", "start": 0, "end": 6}],
+                        "missing-info": [], "corrected-prediction": "better"}}  # fmt: skip
+    (record,) = written(tmp_path, [row])
+    assert [turn.text for turn in record.prompt] == ["Title\nOne. Two.", "who?"]
+    assert record.feedback == (
+        Preference(0, 1, probability=0.5, tie=True),
+        Preference(0, 2),
+        Preference(3, 0),
+        Preference(1, 2),
+        Preference(1, 3, probability=0.5, tie=True),
+        Preference(3, 2),
+        SpanLabels(0, (Span(0, 6, "Irrelevant"),)),
+    )
+    assert record.context["corrected-prediction"] == "better"
+
+
+def test_tara_traces_are_tool_messages(tmp_path: Path) -> None:
+    one = {"Thought": "look", "Action": "Calendar.week_day", "Action Input": "2015-03-24", "Observation": "Tuesday"}
+    many = "Thought: first\nAction: a\nAction Input: 1\nObservation: x\ny\nThought: then\nAction: b\nObservation: z"
+    checked = {"explanation": "e", "score": "1.0"}
+    row = {"id": "t", "prompt": "what day?", "chosen": "Tuesday", "rejected": "Sunday", "chosen_score": 1.0,
+           "rejected_score": -1.0, "chosen_trace": {"actions": one, "score_agent": checked},
+           "rejected_trace": {"actions": many}, "domain": "calendar"}  # fmt: skip
+    (record,) = written(tmp_path, [row])
+    answer, call, result = record.responses[0].messages
+    assert (answer.role, answer.text) == ("assistant", "Tuesday")
+    assert call.text == "look"
+    assert call.tool_calls[0]["function"] == {"name": "Calendar.week_day", "arguments": {"input": "2015-03-24"}}
+    assert (result.role, result.text, result.tool_call_id) == ("tool", "Tuesday", call.tool_calls[0]["id"])
+    assert [turn.text for turn in record.responses[1].messages] == ["Sunday", "first", "x\ny", "then", "z"]
+    assert record.feedback == (
+        Preference(0, 1),
+        Rating(0, 1.0),
+        Critique(0, "e", criterion="checked"),
+        Rating(0, 1.0, criterion="checked"),
+        Rating(1, -1.0),
+    )
+    assert [response.text for response in without_tools(record).responses] == ["Tuesday", "Sunday"]
+
+
+def test_mqm_penalties_are_negative_and_spans_lose_their_marks(tmp_path: Path) -> None:
+    row = {"system": "A", "doc": "d", "doc_id": 1, "seg_id": 84, "rater": "r", "source": "s",
+           "target": 'say "<v>this</v>"', "category": "Style/Awkward", "severity": "Major"}  # fmt: skip
+    rows = [
+        row,
+        {**row, "target": '<v>say</v> "this"', "category": "Fluency/Punctuation", "severity": "Minor"},
+        {**row, "system": "B", "target": "fine", "category": "No-error", "severity": "No-error"},
+        {**row, "seg_id": 85},
+    ]
+    path = tmp_path / "mqm.tsv"
+    lines = ["\t".join(row), *("\t".join(map(str, one.values())) for one in rows)]
+    path.write_text("\n".join(lines) + "\n")
+    first, second = read(path)
+    assert [response.text for response in first.responses] == ['say "this"', "fine"]
+    rating, spans, clean = first.feedback
+    assert isinstance(rating, Rating)
+    assert (rating.response, rating.rater) == (0, "r")
+    assert rating.value == pytest.approx(-5.1)
+    assert spans == SpanLabels(
+        0, (Span(5, 9, "Style/Awkward (Major)", -5.0), Span(0, 3, "Fluency/Punctuation (Minor)", -0.1)), "r"
+    )
+    assert clean == Rating(1, 0.0, "r")
+    assert first.context == {"systems": ["A", "B"], "doc": "d", "seg_id": "84"}
+    assert second.context["seg_id"] == "85"
+
+
+def test_what_a_public_set_holds_and_pairs_do_not_is_reported(tmp_path: Path) -> None:
+    tie = {"context": [{"role": "user", "content": "q"}], "response1": "one", "response2": "two",
+           "overall_preference": 0}  # fmt: skip
+    told = {**tie, "overall_preference": 2, "individual_preference": [{"score": 2, "feedback1": "a", "feedback2": ""}]}
+    records = written(tmp_path, [tie, told])
+    result = write(records, tmp_path / "pairs.jsonl", format="trl", on_error="collect")
+    assert (result.rows, [problem.code for problem in result.problems]) == (1, ["no_preference"])
+    trl = format_named("trl")
+    assert trl.writer is not None
+    rows = trl.writer(records[1:], Target(table=True))(records[1])
+    assert lost(records[1], rows, trl, tmp_path) == {"feedback"}  # the strength, the rater and the critique
+    with pytest.raises(FormatError, match="helpsteer3 can only be read"):
+        write(records, tmp_path / "x.jsonl", format="helpsteer3")
+
+
+def test_rows_of_a_group_that_lie_apart_and_broken_rows_within_it(tmp_path: Path) -> None:
+    rows = [{"prompt": prompt, "response": str(number), **HELPSTEER} for number, prompt in enumerate("aabba")]
+    lines = [json.dumps(row) for row in rows]
+    (tmp_path / "x.jsonl").write_text("\n".join([lines[0], "{broken", *lines[1:], '{"prompt": "c", "response": "5"}']))
+    records = read(tmp_path / "x.jsonl", on_error="collect")
+    assert [(record.id, len(record.responses)) for record in records] == [
+        ("x.jsonl#1", 2),
+        ("x.jsonl#4", 2),
+        ("x.jsonl#6", 1),
+        ("x.jsonl#7", 1),
+    ]
+    assert [(problem.first, problem.code) for problem in records.problems] == [(2, "bad_json")]
+    assert [record.id for record in read(tmp_path / "x.jsonl", on_error="collect", limit=1)] == ["x.jsonl#1"]
+
+
+def test_the_verdict_of_all_raters_silences_each() -> None:
+    alone = Preference(0, 1, rater="a")
+    record = Record.of("q", ["x", "y", "z"], feedback=[alone, Preference(2, 0), Preference(1, 0, criterion="c")])
+    assert preferences_of(record) == record.feedback  # other responses, another criterion
+    assert settled([alone, Preference(1, 0)]) == [Preference(1, 0)]
+    assert settled([Rating(0, 1.0, "a"), Rating(1, 2.0), Rating(0, 3.0)]) == [Rating(1, 2.0), Rating(0, 3.0)]
+    assert settled([Ranking((0, 1), "a"), Ranking((1, 0))]) == [Ranking((1, 0))]

@@ -12,6 +12,7 @@ import pytest
 from assay.media import Image
 from assay.records import FormatError, Problem, Ranking, read, write
 from assay.records.check import check
+from assay.records.formats.tara import without_tools
 from assay.records.sources import rows_of
 
 DATA = Path(os.environ.get("ASSAY_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
@@ -80,13 +81,27 @@ def test_easy_vqa_package_and_sample_of_the_official_layout() -> None:
 
 def test_tara(tmp_path: Path) -> None:
     records = read(needed("text-pairs-tara/pairs.jsonl.gz"))
-    assert records.format == "trl"
+    assert records.format == "tara"
     pairs = list(records)
     assert Counter(record.context["split"] for record in pairs) == {"train": 3088, "test": 1613}
     assert check(pairs).ok
-    for name, format in (("a.jsonl", "native"), ("b.parquet", "native"), ("c.jsonl", "trl")):
+    called = Counter(
+        call["function"]["name"]
+        for record in pairs
+        for response in record.responses
+        for message in response.messages
+        for call in message.tool_calls
+    )
+    assert called["calculator"] > 1000
+    assert called["Calendar.week_day"] > 100
+    answers = [without_tools(record) for record in pairs]
+    assert all(len(response.messages) == 1 for record in answers for response in record.responses)
+    for name, format in (("a.jsonl", "native"), ("b.parquet", "native")):
         write(pairs[::4], tmp_path / name, format=format)
         assert list(read(tmp_path / name)) == pairs[::4]
+    write(answers[::4], tmp_path / "c.jsonl", format="trl")
+    again = list(read(tmp_path / "c.jsonl"))
+    assert [record.responses for record in again] == [record.responses for record in answers[::4]]
 
 
 def test_a_file_whose_beginning_was_overwritten_by_nuls_is_refused() -> None:

@@ -34,7 +34,8 @@ def recognises(row: Any) -> bool:
     if not isinstance(row, dict):
         return False
     names = cast(Mapping[str, Any], row).keys()
-    return {"chosen", "rejected"} <= names and bool(names & {"conversations", "messages", "instruction"})
+    scored = {"prompt", "score_rejected"} <= names
+    return {"chosen", "rejected"} <= names and bool(names & {"conversations", "messages", "instruction"}) and not scored
 
 
 def to_record(row: Mapping[str, Any], number: int, origin: Origin) -> Record:
