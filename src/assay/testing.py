@@ -295,6 +295,37 @@ def tiny_qwen3_vl(seed: int = 0) -> Backbone:
     return backbone_from(_built(Qwen3VLModel, config, seed), tokenizer, _qwen_processor(16))
 
 
+_HEARING = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
+    "{% for part in message['content'] %}"
+    "{% if part['type'] == 'text' %}{{ part['text'] }}{% else %}{{ '<|audio_bos|><|AUDIO|><|audio_eos|>' }}{% endif %}"
+    "{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
+)
+
+
+def tiny_qwen2_audio(seed: int = 0, *, seconds: int = 2) -> Backbone:
+    """Qwen2-Audio: a Whisper-like tower over 16 mel bands at 16 kHz, Qwen2. Hears up to ``seconds``, 25 tokens each."""
+    from transformers import Qwen2AudioConfig, Qwen2AudioModel, Qwen2Config
+
+    special = ("<|im_start|>", "<|im_end|>", "<|audio_bos|>", "<|audio_eos|>", "<|AUDIO|>")
+    tokenizer = tiny_tokenizer(_HEARING, special=special)
+    sound: dict[str, Any] = {"d_model": 32, "encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 64}
+    sound |= {"num_mel_bins": 16, "max_source_positions": 50 * seconds}
+    config = Qwen2AudioConfig(
+        audio_config={**sound, "model_type": "qwen2_audio_encoder"},
+        text_config=_text_config(tokenizer, Qwen2Config),
+        audio_token_index=tokenizer.convert_tokens_to_ids("<|AUDIO|>"),
+    )
+    return backbone_from(_built(Qwen2AudioModel, config, seed), tokenizer, _mel(16, seconds))
+
+
+def _mel(bands: int, seconds: int) -> Any:
+    from transformers import WhisperFeatureExtractor
+
+    return cast("Any", WhisperFeatureExtractor)(feature_size=bands, sampling_rate=16000, chunk_length=seconds)
+
+
 def learned_reward(backbone: Backbone | None = None, seed: int = 0, **options: Any) -> LearnedReward:
     """An untrained reward around a tiny backbone (text by default); ``options`` as in `LearnedReward`."""
     return LearnedReward.fresh(backbone or tiny_text(seed), seed, **options)

@@ -28,6 +28,7 @@ from assay.models.placement import placement
 from assay.models.templates import ChatTemplate, UnsupportedMediaError
 from assay.records import Message, Record, Response
 from assay.scores import Status
+from assay.worlds.films import tune
 
 VISION: dict[str, Callable[[], Backbone]] = {
     "llava": testing.tiny_llava,
@@ -231,15 +232,19 @@ def test_bad_media_cost_their_own_rows_only(tmp_path: Path, picture: Callable[..
 
 
 def test_what_a_backbone_does_not_take_is_said(picture: Callable[..., Image]) -> None:
-    video = Video(frames=(picture(),))
+    video, sound = Video(frames=(picture(),)), tune(["low"])
     for backbone in (testing.tiny_qwen3_vl(), testing.tiny_llava()):
-        prepared = backbone.prepare([Record.of([video, "?"], ["a"]), Record.of("q", ["a"])])
+        prepared = backbone.prepare([Record.of([sound, "?"], ["a"]), Record.of("q", ["a"])])
         assert prepared.status == (Status.UNSUPPORTED_MODALITY, Status.OK)
-        assert "assay[video]" in prepared.messages[0]
-    prepared = testing.tiny_text().prepare([Record.of([picture(), "?"], ["a"])])
+        assert "transcript" in prepared.messages[0]
+    for part in (picture(), video, sound):
+        prepared = testing.tiny_text().prepare([Record.of([part, "?"], ["a"])])
+        assert prepared.status == (Status.UNSUPPORTED_MODALITY,)
+    prepared = testing.tiny_qwen2_audio().prepare([Record.of([picture(), "?"], ["a"])])
     assert prepared.status == (Status.UNSUPPORTED_MODALITY,)
+    assert "text and sound" in prepared.messages[0]
     candidate = _candidate("a")
-    with pytest.raises(UnsupportedMediaError, match=r"assay\[video\]"):
+    with pytest.raises(UnsupportedMediaError, match="give its frames"):
         testing.tiny_qwen3_vl().template.write(type(candidate)((Message("user", (video,)),), candidate.response))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -91,6 +92,26 @@ class Audio:
             else:
                 values, rate = _wave_samples(file, wave, source, self.limits), wave.rate
         return torch.from_numpy(values), rate
+
+    def mono(self, rate: int) -> Tensor:
+        """Float32 ``[samples]``: the mean of the channels at ``rate`` samples a second (polyphase resampling).
+
+        Raises:
+            MediaError: as `samples`; ``audio_corrupt`` where there is no sample.
+        """
+        import torch
+
+        values, own = self.samples()
+        if not values.numel():
+            raise MediaError("audio_corrupt", name_of(self.path, self.data), "it holds no sample")
+        mixed = values.mean(0)
+        if own == rate:
+            return mixed
+        from scipy.signal import resample_poly
+
+        common = math.gcd(own, rate)
+        made: Any = resample_poly(mixed.double().numpy(), rate // common, own // common)
+        return torch.from_numpy(made).float()
 
     def __repr__(self) -> str:
         return shown("Audio", self.path, self.data)

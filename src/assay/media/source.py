@@ -19,8 +19,10 @@ class MediaError(ValueError):
     Codes: ``missing_file`` ``not_a_file`` ``unreadable_file`` ``empty_file`` ``file_too_large``
     ``outside_root`` (any medium);
     ``not_an_image`` ``image_truncated`` ``image_corrupt`` ``too_many_pixels`` ``unsupported_pixels``;
-    ``not_a_video`` ``video_truncated`` ``video_corrupt`` ``too_many_frames`` ``missing_frames``;
-    ``not_audio`` ``audio_truncated`` ``audio_corrupt`` ``too_many_samples``;
+    ``not_a_video`` ``video_truncated`` ``video_corrupt`` ``too_many_frames`` ``missing_frames``
+    ``too_few_frames`` ``no_rate``;
+    ``not_audio`` ``audio_truncated`` ``audio_corrupt`` ``too_many_samples``
+    ``too_long_sound`` ``too_short_sound``;
     ``not_encoded`` (a tensor picture has no bytes and no hash) and ``missing_extra``.
     """
 

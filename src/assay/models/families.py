@@ -29,7 +29,8 @@ class Family:
     ``window_last`` says that a sliding window also cuts the blocks (Gemma3) or that blocks escape it (PaliGemma2).
     ``tower`` runs the vision tower on several pictures at once; ``merge`` makes of features in row order what the
     model takes as ``mm_encoder_outputs["image"]``. ``shares`` is False when a prompt cannot be shared exactly;
-    ``why_not`` then says why. ``shape`` is what a forward costs.
+    ``why_not`` then says why. ``shape`` is what a forward costs. ``embeds`` says that the model is given
+    embeddings with the features in place, not ids: its class merges features only together with running its tower.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Family:
     tower: Callable[[Any, Sequence[Pixels]], list[ImageFeatures]] | None = None
     tower_parts: tuple[str, ...] = ()
     merge: Merge | None = None
+    embeds: bool = False
     shares: bool = True
     why_not: str = ""
 
@@ -191,6 +193,16 @@ def _qwen_vl(plain: Family, base: Any) -> Family:
     )
 
 
+def _qwen2_audio(plain: Family, base: Any) -> Family:
+    return replace(
+        plain,
+        placeholder=int(base.config.audio_token_id),
+        tower=_sound_tower,
+        tower_parts=("audio_tower", "multi_modal_projector"),
+        embeds=True,
+    )
+
+
 _FAMILIES: dict[str, Callable[[Family, Any], Family]] = {
     "llava": _llava,
     "idefics3": _idefics3,
@@ -201,6 +213,7 @@ _FAMILIES: dict[str, Callable[[Family, Any], Family]] = {
     "qwen2_5_vl": _qwen_vl,
     "qwen3_vl": _qwen_vl,
     "qwen3_vl_moe": _qwen_vl,
+    "qwen2_audio": _qwen2_audio,
 }
 
 
@@ -267,6 +280,22 @@ def _patch_tower(base: Any, pixels: Sequence[Pixels]) -> list[ImageFeatures]:
     return [ImageFeatures(part, tuple(layer[i] for layer in layers)) for i, part in enumerate(hidden)]
 
 
+def _sound_tower(base: Any, sounds: Sequence[Pixels]) -> list[ImageFeatures]:
+    from transformers.masking_utils import create_bidirectional_mask
+
+    values = torch.cat([_placed(base, sound.inputs["input_features"]) for sound in sounds])
+    frames = torch.cat([sound.inputs["feature_attention_mask"] for sound in sounds]).sum(-1).to(values.device)
+    convolved, tokens = base.audio_tower._get_feat_extract_output_lengths(frames)
+    places = torch.arange((values.shape[-1] - 2) // 2 + 1, device=values.device)
+    mask = create_bidirectional_mask(
+        config=base.audio_tower.config,
+        inputs_embeds=values.new_zeros(len(sounds), len(places), 1),
+        attention_mask=(places[None] < convolved[:, None]).long(),
+    )
+    hidden = base.multi_modal_projector(base.audio_tower(values, attention_mask=mask).last_hidden_state)
+    return [ImageFeatures(part[:count]) for part, count in zip(hidden, tokens.tolist(), strict=True)]
+
+
 def _as_list(features: Sequence[ImageFeatures]) -> Any:
     from transformers.modeling_outputs import BaseModelOutputWithPooling
 
@@ -286,11 +315,22 @@ def _with_deepstack(features: Sequence[ImageFeatures]) -> Any:
     return output
 
 
+def embedded(family: Family, base: Any, ids: Tensor, features: Sequence[ImageFeatures]) -> Mapping[str, Tensor]:
+    """The argument that passes ids ``[rows, length]``: themselves, or their embeddings with features in place."""
+    if not family.embeds:
+        return {"input_ids": ids}
+    embeddings = base.get_input_embeddings()(ids)
+    if features:
+        found = torch.cat([each.hidden for each in features]).to(embeddings)
+        embeddings = embeddings.masked_scatter((ids == family.placeholder)[..., None], found)
+    return {"inputs_embeds": embeddings}
+
+
 def model_inputs(
     family: Family, images: Sequence[ImageFeatures], pixels: Sequence[Pixels], device: torch.device
 ) -> Mapping[str, Any]:
     """The forward arguments that pass the pictures of a call, given in row order."""
-    if not images:
+    if not images or family.embeds:
         return {}
     assert family.merge is not None
     grids = [

@@ -14,16 +14,24 @@ from typing import Any, cast, final
 import torch
 from torch import Tensor, nn
 
+from assay.media import Audio, Image
 from assay.models.base import Batch, Pixels
+from assay.models.causal import reads_ahead
 from assay.models.checkpoint import CheckpointError, check_checkpoint
-from assay.models.pictures import PictureLayout, Pictures, picture_layout, pil_processor
+from assay.models.frames import EIGHT, Frames, holds_video, unrolled
+from assay.models.pictures import PictureLayout, Pictures, picture_layout, pictures_for, processor_of
 from assay.models.placement import Placement, placement
-from assay.models.prepare import OnTooLong, Prepared, abstain, prepare
-from assay.models.reading import Where, last
+from assay.models.prepare import OnTooLong, Prepared, abstain, prepare, refused
+from assay.models.reading import Reader, Where, last
 from assay.models.templates import Template, pictures_of, template_of
 from assay.models.tokenise import Tokeniser
 from assay.records import Message, Record
+from assay.scores import Status
 
+_READS_AHEAD = (
+    "{name} reads in both directions: the state at a step's end depends on the steps behind it. Take a causal model, or "
+    "score each prefix as a response of its own (assay.records.steps.up_to_step) with the last token read"
+)
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 _FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "adapter/*")
 
@@ -59,7 +67,11 @@ class Backbone:
     @property
     def modalities(self) -> frozenset[str]:
         """What it takes in."""
-        return frozenset({"text", "image"}) if self.pictures is not None else frozenset({"text"})
+        if self.pictures is None:
+            return frozenset({"text"})
+        if self.pictures.layout.takes is Audio:
+            return frozenset({"text", "audio"})
+        return frozenset({"text", "image", *(["video"] if self.pictures.frames is not None else [])})
 
     @property
     def gaps(self) -> bool:
@@ -82,8 +94,11 @@ class Backbone:
     ) -> Prepared:
         """Token sequences and pictures for every response of the records, and the status of those that have none.
 
-        ``read`` chooses the tokens whose states a head is given, ``prompt`` puts the prompt's last token first.
+        ``read`` chooses the tokens whose states a head is given, ``prompt`` puts the prompt's last token first. A model
+        that reads in both directions has no score of a step as it is read: all abstain as ``INVALID``.
         """
+        if Reader(read, prompt).reads_steps and reads_ahead(self):
+            return refused(records, Status.INVALID, _READS_AHEAD.format(name=type(self.module).__name__))
         return prepare(
             records,
             template=self.template,
@@ -103,10 +118,12 @@ class Backbone:
         return encode(self.module, family_of(self.module), batch, **options)
 
     def pixels(self, messages: Sequence[Message], /) -> dict[str, Pixels]:
-        """The pictures of a dialogue, preprocessed, by the keys that its sequence names."""
+        """The pictures, frames and sounds of a dialogue, preprocessed, by the keys that its sequence names."""
         if self.pictures is None:
             return {}
-        shown = (self.pictures.get(image).pixels for image in pictures_of(messages))
+        if self.pictures.frames is not None and holds_video(messages):
+            messages = unrolled(messages, self.pictures.frames)
+        shown = (picture.pixels for picture in self.pictures.all(pictures_of(messages)))
         return {pixels.key: pixels for pixels in shown}
 
     def fingerprints(self) -> dict[str, str]:
@@ -133,22 +150,28 @@ class Backbone:
 def backbone_from(
     module: nn.Module,
     tokenizer: Any,
-    image_processor: Any = None,
+    processor: Any = None,
     *,
     template: str | None = None,
     max_length: int | None = None,
     source: str = "memory",
     where: Placement | None = None,
+    frames: Frames | None = EIGHT,
 ) -> Backbone:
     """A backbone around a model in memory; ``template`` is a Jinja chat template used instead of the tokenizer's.
 
+    ``processor`` is the image processor, or the feature extractor of a model that hears. ``frames`` are what a model
+    that takes pictures is shown of a video; None refuses videos.
+
     Raises:
-        ValueError: a picture model without image processor, or one that is not known here.
+        ValueError: a model that takes pictures or sounds without processor, or one that is not known here.
     """
     config = cast("Any", module).config
     layout = picture_layout(config, tokenizer)
-    if layout is not None and image_processor is None:
-        raise ValueError(f"{config.model_type!r} takes pictures: give its image processor (the PIL form)")
+    if layout is not None and processor is None:
+        pictures = "pictures: give its image processor (the PIL form)"
+        needed = pictures if layout.takes is Image else "sounds: give its feature extractor"
+        raise ValueError(f"{config.model_type!r} takes {needed}")
     weight = next(module.parameters())
     return Backbone(
         module=module.eval(),
@@ -157,7 +180,7 @@ def backbone_from(
         placement=where or Placement(weight.device, weight.dtype, f"{weight.device}, {weight.dtype}: as it was given"),
         max_length=max_length or _longest(config, tokenizer),
         layout=layout,
-        pictures=Pictures(image_processor, layout) if layout is not None else None,
+        pictures=pictures_for(processor, layout, frames),
         source=source,
     )
 
@@ -171,11 +194,13 @@ def load_backbone(
     attention: str = "sdpa",
     template: str | None = None,
     max_length: int | None = None,
+    frames: Frames | None = EIGHT,
 ) -> Backbone:
     """A backbone from a local directory or a hub id; the network is used only for a hub id that is not cached.
 
-    Text: any causal language model. Pictures: LLaVA, Idefics3, SmolVLM, PaliGemma, Gemma3, Qwen2-VL to Qwen3-VL, by
-    their PIL image processors. Weights are read from safetensors only, and no code of the checkpoint is run.
+    Text: any causal language model. Pictures, and videos as their ``frames``: LLaVA, Idefics3, SmolVLM, PaliGemma,
+    Gemma3, Qwen2-VL to Qwen3-VL, by their PIL image processors. Sound: Qwen2-Audio. Weights are read from safetensors
+    only, and no code of the checkpoint is run.
 
     Raises:
         CheckpointError: a pickled, damaged or hostile checkpoint, or weights that are missing.
@@ -185,15 +210,16 @@ def load_backbone(
     where = placement(device, dtype)
     module = load_module(place, where, attention=attention)
     tokenizer = read_tokenizer(place)
-    takes_pictures = getattr(cast("Any", module).config, "vision_config", None) is not None
+    layout = picture_layout(cast("Any", module).config, tokenizer)
     return backbone_from(
         module,
         tokenizer,
-        pil_processor(place, local_files_only=True) if takes_pictures else None,
+        processor_of(place, layout, local_files_only=True) if layout is not None else None,
         template=template or _processor_template(place, tokenizer),
         max_length=max_length,
         source=str(path_or_id),
         where=where,
+        frames=frames,
     )
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from assay.media import MediaError
 from assay.models.base import Batch, TokenSequence
 from assay.models.control import TemplateError
+from assay.models.frames import holds_video, unrolled, unrolled_response
 from assay.models.pictures import Picture, Pictures
 from assay.models.reading import Reader, Where, last
 from assay.models.templates import (
@@ -95,6 +96,12 @@ class Prepared:
         return sum(sequence.ids.numel() for group in self.batch.groups for sequence in group)
 
 
+def refused(records: Sequence[Record], status: Status, message: str) -> Prepared:
+    """No response of the records can be scored, all for the same reason."""
+    count = sum(len(record.responses) for record in records)
+    return Prepared(Batch([]), (), (status,) * count, (message,) * count)
+
+
 @dataclass(frozen=True, slots=True)
 class _Failure:
     status: Status
@@ -160,10 +167,11 @@ def _write(
     record: Record, response: Response, template: Template, pictures: Pictures | None, asked: Reader | None
 ) -> _Written | _Failure:
     try:
+        record, response = _unrolled(record, response, pictures)
         found = pictures_of((*record.prompt, *response.messages))
         for message in (*record.prompt, *response.messages):
-            check_parts(message, takes_pictures=pictures is not None)
-        shown = tuple(pictures.get(image) for image in found) if pictures is not None else ()
+            check_parts(message, pictures.layout if pictures is not None else None)
+        shown = pictures.all(found) if pictures is not None else ()
         steps = None if asked is None else response.step_ends
         return _Written(template.write(Candidate(record.prompt, response.messages, shown, steps)), shown)
     except (MediaError, OSError) as error:
@@ -172,6 +180,17 @@ def _write(
         return _Failure(Status.UNSUPPORTED_MODALITY, str(error))
     except TemplateError as error:
         return _Failure(Status.INVALID, str(error))
+
+
+def _unrolled(record: Record, response: Response, pictures: Pictures | None) -> tuple[Record, Response]:
+    """The same with videos written as their frames, where there are any and the backbone is shown frames."""
+    if pictures is None or pictures.frames is None:
+        return record, response
+    if holds_video(record.prompt):
+        record = replace(record, prompt=unrolled(record.prompt, pictures.frames))
+    if holds_video(response.messages):
+        response = unrolled_response(response, pictures.frames)
+    return record, response
 
 
 def _tokens(written: Sequence[_Written], tokenise: Tokeniser, asked: Reader | None) -> list[TokenSequence | _Failure]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from assay.models.base import Batch, Pixels, TokenSequence
 from assay.models.check import SharingDisabledWarning, Verdict, is_prepared, prepare_model, sharing_report, verdict
-from assay.models.families import Family, base_of, model_inputs, positions, tower_parts
+from assay.models.families import Family, base_of, embedded, model_inputs, positions, tower_parts
 from assay.models.features import FeatureStore, ImageFeatures
 from assay.models.layout import (
     TOKEN_BUDGET,
@@ -182,7 +182,9 @@ class _Work:
     ) -> Tensor:
         device = _device(self.base)
         placed: dict[str, Any] = {name: tensor.to(device) for name, tensor in inputs.items()}
-        placed |= model_inputs(self.family, [self.images[key] for key in keys], [pixels[key] for key in keys], device)
+        shown = [self.images[key] for key in keys]
+        placed |= embedded(self.family, self.base, placed.pop("input_ids"), shown)
+        placed |= model_inputs(self.family, shown, [pixels[key] for key in keys], device)
         output = self.model(**placed, **extra, use_cache=False)
         hidden = getattr(output, "last_hidden_state", None)
         if hidden is None:
@@ -259,7 +261,7 @@ def _features(base: Any, family: Family, batch: Batch, store: FeatureStore | Non
     for key, features in found.items():
         if features.hidden.shape[0] != batch.pixels[key].tokens:
             raise ValueError(
-                f"picture {key} has {batch.pixels[key].tokens} placeholder tokens, but the vision tower gives "
+                f"picture or sound {key} has {batch.pixels[key].tokens} placeholder tokens, but the tower gives "
                 f"{features.hidden.shape[0]} features: processor and model do not belong together"
             )
     return found
@@ -278,7 +280,7 @@ def _check(family: Family, batch: Batch, sequences: Sequence[TokenSequence]) -> 
 def _check_pictures(family: Family, batch: Batch, index: int, sequence: TokenSequence) -> None:
     if family.placeholder is None:
         if sequence.images:
-            raise ValueError(f"sequence {index} has pictures, which {family.name} does not take")
+            raise ValueError(f"sequence {index} has pictures or sounds, which {family.name} does not take")
         return
     missing = [key for key in sequence.images if key not in batch.pixels]
     if missing:
@@ -287,8 +289,8 @@ def _check_pictures(family: Family, batch: Batch, index: int, sequence: TokenSeq
     found = int((sequence.ids == family.placeholder).sum())
     if found != expected:
         raise ValueError(
-            f"sequence {index} has {found} image placeholders, but its {len(sequence.images)} pictures have {expected} "
-            "tokens: truncation must not cut through a picture, and a text must not hold the placeholder token"
+            f"sequence {index} has {found} placeholders, but its {len(sequence.images)} pictures or sounds have "
+            f"{expected} tokens: truncation must not cut through one, and a text must not hold the placeholder token"
         )
 
 

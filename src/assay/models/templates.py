@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, Protocol, cast, final
 
-from assay.media import Image, Text, Video
+from assay.media import Audio, Image, Text, Video
 from assay.models.control import TemplateError, control_tokens, free_mark, guard, unmark
 from assay.models.pictures import Picture, PictureLayout
 from assay.models.places import Places, free_anchor, locate, prompt_end, spoken
@@ -82,9 +82,9 @@ class Template(Protocol):
         ...
 
 
-def pictures_of(messages: Iterable[Message]) -> list[Image]:
-    """Every picture of a dialogue, in order."""
-    return [part for message in messages for part in message.parts if isinstance(part, Image)]
+def pictures_of(messages: Iterable[Message]) -> list[Image | Audio]:
+    """Every picture and sound of a dialogue, in order."""
+    return [part for message in messages for part in message.parts if isinstance(part, Image | Audio)]
 
 
 @final
@@ -200,12 +200,13 @@ class ChatTemplate:
         return written
 
     def _body(self, message: Message) -> str | list[dict[str, str]]:
-        check_parts(message, takes_pictures=self.layout is not None)
+        check_parts(message, self.layout)
         if not self.parts:
             if self.layout is not None and pictures_of([message]):
-                raise TemplateError("the chat template takes text only, but the message holds a picture")
+                raise TemplateError("the chat template takes text only, but the message holds a picture or a sound")
             return message.text
-        body = [{"type": "text", "text": p.text} if isinstance(p, Text) else {"type": "image"} for p in message.parts]
+        medium = {"type": "image" if self.layout is None or self.layout.takes is Image else "audio"}
+        body = [{"type": "text", "text": p.text} if isinstance(p, Text) else medium for p in message.parts]
         return body or [{"type": "text", "text": ""}]
 
 
@@ -234,7 +235,7 @@ class PrefixTemplate:
 
     def write(self, candidate: Candidate, /) -> tuple[Segment, ...]:
         for message in (*candidate.prompt, *candidate.response):
-            check_parts(message, takes_pictures=True)
+            check_parts(message, self.layout)
         if pictures_of(candidate.response):
             raise TemplateError("the answer holds a picture, but PaliGemma reads pictures at the head of the prompt")
         asked, answered = _lines(candidate.prompt), _lines(candidate.response)
@@ -321,22 +322,23 @@ def _writes(template: ChatTemplate) -> bool:
     return text.count(asked) == 1 and text.count(answered) == 1 and "'type'" not in text
 
 
-def check_parts(message: Message, *, takes_pictures: bool) -> None:
-    """Refuse what the backbone does not take.
+def check_parts(message: Message, layout: PictureLayout | None) -> None:
+    """Refuse what the backbone does not take; ``layout`` is its layout of pictures or sounds.
 
     Raises:
-        UnsupportedMediaError: a video, a sound, or a picture for a text backbone.
+        UnsupportedMediaError: a part of another kind than text and what the layout takes.
     """
     for part in message.parts:
-        if isinstance(part, Text) or (isinstance(part, Image) and takes_pictures):
+        if isinstance(part, Text) or (layout is not None and isinstance(part, layout.takes)):
             continue
         kind = type(part).__name__.lower()
         if isinstance(part, Image):
-            raise UnsupportedMediaError("this backbone reads text only, but the message holds an image")
+            takes = "text only" if layout is None else "text and sound"
+            raise UnsupportedMediaError(f"this backbone reads {takes}, but the message holds an image")
         remedy = (
-            "give its frames as pictures (the extra `pip install 'assay[video]'` decodes them)"
+            "give its frames as pictures to a backbone that takes pictures"
             if isinstance(part, Video)
-            else "give its transcript as text"
+            else "give its transcript as text, or use a backbone that takes sound"
         )
         raise UnsupportedMediaError(f"this backbone does not take {kind}: {remedy}")
 

@@ -182,7 +182,7 @@ class PairClassifier:
 
     def _pair(self, row: int, prompt: Sequence[Message], response: Sequence[Message]) -> _Pair:
         for message in (*prompt, *response):
-            check_parts(message, takes_pictures=False)
+            check_parts(message, None)
         if self.tokenizer.chat_template is None:
             made = self.tokenizer(_text(prompt), _text(response), split_special_tokens=True, return_tensors="pt")
         else:
