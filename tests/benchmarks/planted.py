@@ -9,12 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from assay.models.heads import ScalarHead
+from assay.models.outputs import states_of
 from assay.records import Record
 from assay.rewards.base import Spec, scores_of
 from assay.scores import Scores
 from assay.testing import tiny_text
 
 SPEC = Spec(differentiable=True)
+
+
+def of_states(head: ScalarHead, states: Sequence[Tensor] | Tensor) -> Tensor:
+    return head(states_of([state[None] for state in states])).values
 
 
 class Alone:
@@ -35,7 +40,7 @@ class Alone:
 
     def __call__(self, records: Sequence[Record], /) -> Scores:
         states = [self.hidden(input_ids=ids[None])[0, -1] for group in self.ids(records) for ids in group]
-        return scores_of(records, self.head(torch.stack(states)))
+        return scores_of(records, of_states(self.head, states))
 
 
 class SeeEachOther(Alone):
@@ -53,7 +58,7 @@ class SeeEachOther(Alone):
             hidden = self.hidden(input_ids=row[None], position_ids=torch.cat(places)[None])[0]
             ends = prefix - 1 + torch.tensor([len(ids) - prefix for ids in group]).cumsum(0)
             states += list(hidden[ends])
-        return scores_of(records, self.head(torch.stack(states)))
+        return scores_of(records, of_states(self.head, states))
 
 
 class Padded(Alone):
@@ -80,7 +85,7 @@ class Padded(Alone):
         places = (mask.cumsum(-1) - 1).clamp(min=0)
         hidden = self.hidden(input_ids=rows, attention_mask=mask, position_ids=places)
         states = hidden[torch.arange(len(flat)), self.read(rows, mask)]
-        return scores_of(records, self.head(states))
+        return scores_of(records, of_states(self.head, states))
 
 
 class FirstPad(Padded):

@@ -18,6 +18,7 @@ from assay.testing import learned_reward, tiny_text
 FAULTY = '''
 import torch
 from assay.models.heads import ScalarHead
+from assay.models.outputs import states_of
 from assay.rewards.base import Spec, scores_of
 from assay.testing import tiny_text
 
@@ -40,7 +41,7 @@ class Quantised:
     def __call__(self, records):
         prepared = self.backbone.prepare(records)
         states = self.backbone.encode(prepared.batch)
-        return scores_of(records, self.head(torch.stack([state[-1] for state in states])).detach())
+        return scores_of(records, self.head(states_of(states)).values.detach())
 '''
 
 

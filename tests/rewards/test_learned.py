@@ -107,7 +107,10 @@ def test_scoring_leaves_training_mode_and_gradients_as_they_were() -> None:
 def test_the_spec_says_what_it_takes() -> None:
     text, seeing = testing.learned_reward(), testing.learned_reward(testing.tiny_llava())
     assert isinstance(text, HasSpec)
-    assert (text.spec.modalities, seeing.spec.modalities) == (frozenset({"text"}), frozenset({"text", "image"}))
+    assert (text.spec.modalities, seeing.spec.modalities) == (
+        frozenset({"text"}),
+        frozenset({"text", "image", "video"}),
+    )
     weights = list(text.parameters())
     assert text.spec.memory_bytes >= 4 * sum(weight.numel() for weight in weights)
     assert score(text, records()).ids == ("a/0", "a/1", "a/2", "b/0", "b/1")

@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 import torch
 
+from assay.models.outputs import Outputs
 from assay.objectives import listwise, pairwise, pointwise
 from assay.records import Preference, Ranking, Rating, Record
 from assay.training.feedback import lists_of, pairs_of, ratings_of
@@ -76,7 +77,7 @@ def test_select_keeps_one_criterion() -> None:
 def test_pairs_reach_the_objective_with_every_tensor_it_names() -> None:
     records = [record(2, Preference(1, 0, margin=0.5)), record(2, Preference(0, 1, tie=True))]
     values = torch.tensor([0.2, 1.0, 0.5, 0.4], dtype=torch.float64)
-    losses = on_pairs(partial(pairwise.bradley_terry, tie_theta=5.0))(values, records)
+    losses = on_pairs(partial(pairwise.bradley_terry, tie_theta=5.0))(Outputs(values), records)
     expected = pairwise.bradley_terry(
         values[[1, 2]],
         values[[0, 3]],
@@ -91,9 +92,9 @@ def test_pairs_reach_the_objective_with_every_tensor_it_names() -> None:
 def test_a_pair_without_a_margin_has_the_objectives_own() -> None:
     values = torch.tensor([0.25, 0.0, 0.25, 0.0])
     records = [record(2, Preference(0, 1)), record(2, Preference(0, 1, margin=0.5))]
-    assert on_pairs(pairwise.hinge)(values, records).items.tolist() == [0.75, 0.25]
-    assert on_pairs(partial(pairwise.hinge, margin=2.0))(values, records).items.tolist() == [1.75, 1.75]
-    plain = on_pairs(pairwise.bradley_terry)(values, records).items
+    assert on_pairs(pairwise.hinge)(Outputs(values), records).items.tolist() == [0.75, 0.25]
+    assert on_pairs(partial(pairwise.hinge, margin=2.0))(Outputs(values), records).items.tolist() == [1.75, 1.75]
+    plain = on_pairs(pairwise.bradley_terry)(Outputs(values), records).items
     assert float(plain[0]) == pytest.approx(math.log1p(math.exp(-0.25)))
     assert float(plain[1]) == pytest.approx(math.log1p(math.exp(0.25)))
 
@@ -101,7 +102,7 @@ def test_a_pair_without_a_margin_has_the_objectives_own() -> None:
 def test_an_abstained_response_drops_its_pairs_counts_them_and_leaves_the_gradient_clean() -> None:
     records = [record(2, Preference(0, 1)), record(2, Preference(0, 1))]
     values = torch.tensor([1.0, 0.0, 2.0, math.nan], requires_grad=True)
-    losses = on_pairs(pairwise.bradley_terry)(values, records)
+    losses = on_pairs(pairwise.bradley_terry)(Outputs(values), records)
     losses.items.sum().backward()
     assert (len(losses.items), losses.excluded) == (1, 1)
     assert values.grad is not None
@@ -112,7 +113,7 @@ def test_an_abstained_response_drops_its_pairs_counts_them_and_leaves_the_gradie
 def test_lists_mask_what_abstained_and_drop_what_is_left_alone() -> None:
     records = [record(3, Ranking((0, 1, 2))), record(2, Ranking((0, 1)))]
     values = torch.tensor([1.0, 0.0, math.nan, 2.0, math.nan], requires_grad=True)
-    losses = on_lists(listwise.plackett_luce)(values, records)
+    losses = on_lists(listwise.plackett_luce)(Outputs(values), records)
     losses.items.sum().backward()
     assert float(losses.items.detach()) == pytest.approx(math.log1p(math.exp(-1.0)), abs=1e-6)
     assert losses.excluded == 1
@@ -122,26 +123,28 @@ def test_lists_mask_what_abstained_and_drop_what_is_left_alone() -> None:
 
 def test_equal_scores_are_half_right() -> None:
     records = [record(2, Preference(0, 1)), record(3, Ranking((0, 1, 1)))]
-    losses = on_pairs(pairwise.bradley_terry)(torch.zeros(5), records)
+    losses = on_pairs(pairwise.bradley_terry)(Outputs(torch.zeros(5)), records)
     assert losses.metrics == {"accuracy": (1.5, 3.0), "tied": (3.0, 3.0)}
-    losses = on_lists(listwise.top_one)(torch.zeros(5), records)
+    losses = on_lists(listwise.top_one)(Outputs(torch.zeros(5)), records)
     assert losses.metrics["accuracy"] == (1.5, 3.0)
     assert losses.metrics["first"] == pytest.approx((1 / 2 + 1 / 3, 2.0))
 
 
 def test_a_soft_label_below_half_expects_the_other() -> None:
-    losses = on_pairs(pairwise.bradley_terry)(torch.tensor([0.0, 1.0]), [record(2, Preference(0, 1, probability=0.1))])
+    losses = on_pairs(pairwise.bradley_terry)(
+        Outputs(torch.tensor([0.0, 1.0])), [record(2, Preference(0, 1, probability=0.1))]
+    )
     assert losses.metrics["accuracy"] == (1.0, 1.0)
 
 
 def test_an_objective_that_cannot_take_a_tie_refuses_it() -> None:
     with pytest.raises(ValueError, match="tie"):
-        on_pairs(pairwise.hinge)(torch.zeros(2), [record(2, Preference(0, 1, tie=True))])
+        on_pairs(pairwise.hinge)(Outputs(torch.zeros(2)), [record(2, Preference(0, 1, tie=True))])
 
 
 def test_ratings_measure_the_absolute_error() -> None:
     losses = on_ratings(pointwise.squared_error)(
-        torch.tensor([1.0, math.nan]), [record(2, Rating(0, 3.0), Rating(1, 1.0))]
+        Outputs(torch.tensor([1.0, math.nan])), [record(2, Rating(0, 3.0), Rating(1, 1.0))]
     )
     assert losses.items.tolist() == [4.0]
     assert losses.metrics == {"absolute_error": (2.0, 1.0)}
@@ -159,7 +162,7 @@ def test_ratings_measure_the_absolute_error() -> None:
     ],
 )
 def test_the_view_is_read_off_the_arguments(objective, feedback) -> None:
-    assert len(supervise(objective)(torch.tensor([0.0, 1.0]), [record(2, feedback)]).items) == 1
+    assert len(supervise(objective)(Outputs(torch.tensor([0.0, 1.0])), [record(2, feedback)]).items) == 1
 
 
 def test_a_function_that_is_no_objective_is_refused() -> None:
@@ -169,5 +172,5 @@ def test_a_function_that_is_no_objective_is_refused() -> None:
 
 @pytest.mark.parametrize("objective", [pairwise.bradley_terry, listwise.plackett_luce, pointwise.squared_error])
 def test_a_batch_without_feedback_gives_no_items(objective) -> None:
-    losses = supervise(objective)(torch.zeros(2), [record(2)])
+    losses = supervise(objective)(Outputs(torch.zeros(2)), [record(2)])
     assert (len(losses.items), losses.silent) == (0, 1)

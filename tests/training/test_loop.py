@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from assay.media import Image
+from assay.models.outputs import states_of
 from assay.objectives import listwise, pairwise, pointwise
 from assay.records import Preference, Ranking, Rating, Record
 from assay.rewards.learned import LearnedReward
@@ -244,7 +245,8 @@ def test_states_give_the_values_that_the_backbone_gives() -> None:
     reward = learned_reward()
     batch = reward.prepare(pairs(6)).batch
     states = StateStore().open(reward, None)
-    assert torch.allclose(reward.head(states(batch)), reward.values(batch), atol=1e-6)
+    found = reward.head(states_of(states(batch)))
+    assert torch.allclose(found.values, reward.values(batch), atol=1e-6)
 
 
 @pytest.mark.parametrize("merge", [True, False])

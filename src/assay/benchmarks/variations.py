@@ -235,14 +235,7 @@ def _with(make: Callable[[Reward], Reward]) -> Rescore:
 
 
 def _laid_out(reward: LearnedReward, layout: Any, token_budget: int) -> LearnedReward:
-    return LearnedReward(
-        reward.backbone,
-        reward.head,
-        token_budget=token_budget,
-        max_length=reward.max_length,
-        on_too_long=reward.on_too_long,
-        layout=layout,
-    )
+    return reward.replace(token_budget=token_budget, layout=layout)
 
 
 def _reloaded(reward: Reward, records: Sequence[Record]) -> Rescored:
@@ -262,7 +255,7 @@ def _in_dtype(reward: LearnedReward, dtype: torch.dtype) -> LearnedReward:
     where = replace(reward.backbone.placement, dtype=dtype, reason=f"a copy in {dtype}")
     backbone = replace(reward.backbone, module=module, placement=where)
     head = copy.deepcopy(reward.head)
-    return LearnedReward(backbone, head, max_length=reward.max_length, on_too_long=reward.on_too_long)
+    return reward.replace(backbone=backbone, head=head)
 
 
 def _rows(records: Sequence[Record]) -> list[list[int]]:

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast, final
 
 import torch
 from torch import Tensor, nn
 
-from assay.models.base import Batch, Pixels
-from assay.models.families import family_of
+from assay.models.base import Batch, Encoder, TokenSequence
+from assay.models.condition import Condition, with_condition
 from assay.models.features import FeatureStore
 from assay.models.heads import ScalarHead
-from assay.models.hf import Backbone
+from assay.models.heads.pooling import by_sequence
 from assay.models.layout import TOKEN_BUDGET, Layout
+from assay.models.named import written
+from assay.models.outputs import Outputs, states_of
 from assay.models.prepare import OnTooLong, Prepared, abstain
-from assay.models.sharing import encode
-from assay.models.tokenise import tokenizer_fingerprint
+from assay.models.reading import Where, last
 from assay.records import Record
-from assay.rewards.base import Spec, scores_of
+from assay.rewards.base import Spec, group_index
+from assay.rewards.fingerprint import fingerprint
+from assay.rewards.scored import Cells, scores_from, states_within
 from assay.scores import Scores, Status
 
 Progress = Callable[[int], None]
@@ -59,45 +61,74 @@ class Reference:
 
 @final
 class RewardModel(nn.Module):
-    """The weights of a learned reward as one module, for optimisers and wrappers: batch to values."""
+    """The weights of a learned reward as one module, for optimisers and wrappers: batch to outputs."""
 
-    def __init__(self, encoder: nn.Module, head: nn.Module) -> None:
+    def __init__(self, backbone: Encoder, head: nn.Module) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder = backbone.module
         self.head = head
         self.features = FeatureStore()
+        self._backbone = backbone
 
-    def forward(self, batch: Batch, *, layout: Layout | None = None, token_budget: int = TOKEN_BUDGET) -> Tensor:
-        """``[sequences]`` float32, in order over groups; differentiable in every weight that requires it."""
-        states = encode(
-            self.encoder,
-            family_of(self.encoder),
-            batch,
-            layout=layout,
-            token_budget=token_budget,
-            features=self.features,
-        )
-        if not states:
-            return torch.zeros(0)
-        return self.head(torch.stack([state[-1] for state in states]))
+    def states(self, batch: Batch, *, layout: Layout | None = None, token_budget: int = TOKEN_BUDGET) -> list[Tensor]:
+        """The states ``[reads, hidden]`` of each sequence, in order over groups."""
+        return self._backbone.encode(batch, layout=layout, token_budget=token_budget, features=self.features)
+
+    def judge(self, states: Sequence[Tensor], sequences: Sequence[TokenSequence], condition: Tensor | None) -> Outputs:
+        """What the head makes of the states ``[reads, hidden]`` of each sequence."""
+        return judged(self.head, states, sequences, condition)
+
+    def forward(
+        self,
+        batch: Batch,
+        condition: Tensor | None = None,
+        *,
+        layout: Layout | None = None,
+        token_budget: int = TOKEN_BUDGET,
+    ) -> Outputs:
+        """Outputs of all sequences, in order over groups; differentiable in every weight that requires it."""
+        sequences = [sequence for group in batch.groups for sequence in group]
+        return self.judge(self.states(batch, layout=layout, token_budget=token_budget), sequences, condition)
+
+
+def judged(
+    head: nn.Module, states: Sequence[Tensor], sequences: Sequence[TokenSequence], condition: Tensor | None
+) -> Outputs:
+    """What a head makes of sequences, given the states ``[reads, hidden]`` of each."""
+    if not states:
+        return Outputs(torch.zeros(0))
+    prompt_first = sequences[0].prompt
+    if condition is not None:
+        condition = condition.to(states[0].device)
+    given = states_of(states, condition, prompt_first=prompt_first)
+    outputs = cast("Outputs", head(given))
+    if outputs.steps is None or outputs.ends is not None or any(sequence.ends is None for sequence in sequences):
+        return outputs
+    ends = torch.cat([cast("Tensor", sequence.ends)[int(prompt_first) :] for sequence in sequences])
+    return replace(outputs, ends=by_sequence(ends.to(outputs.values.device), given.counts, fill=-1))
 
 
 @final
 class LearnedReward:
-    """A backbone and a scalar head: the head's number at the true last token of the templated candidate.
+    """A backbone and a head: what the head makes of the hidden states that it reads of the templated candidate.
 
-    Equation: ``score(x, y) = head(h_last(template(x, y)))``, ``h`` float32 for the head whatever the backbone's dtype.
+    Equation: ``score(x, y) = head(h_read(template(x, y)))``, ``h`` float32 for the head whatever the backbone's dtype.
+    ``read`` chooses the tokens (the true last one). ``condition`` is a column of the record's context that the head is
+    given beside them. Attributes, spread and steps that the head gives are those of the scores.
+
     A response that cannot be scored abstains: unreadable media, a medium the backbone does not take, too long,
-    refused by the template (``INVALID``), not finite, out of memory after the token budget was halved once.
-    ``token_budget`` is how many tokens are computed at once; it changes speed and memory, never a score. ``layout``
-    forces a way of sharing (see `models.layout`). ``reference`` and ``card`` travel with the saved reward.
+    refused by the template (``INVALID``), nothing to read, not finite, out of memory after the token budget was halved
+    once. ``token_budget`` is how many tokens are computed at once; it changes speed and memory, never a score.
+    ``layout`` forces a way of sharing (see `models.layout`). ``reference`` and ``card`` travel with the saved reward.
     """
 
     def __init__(
         self,
-        backbone: Backbone,
+        backbone: Encoder,
         head: nn.Module,
         *,
+        read: Where = last,
+        condition: Condition | None = None,
         token_budget: int = TOKEN_BUDGET,
         max_length: int | None = None,
         on_too_long: OnTooLong = abstain,
@@ -108,7 +139,9 @@ class LearnedReward:
         if token_budget < 1:
             raise ValueError(f"token_budget must be at least 1, got {token_budget}")
         self.backbone = backbone
-        self.model = RewardModel(backbone.module, head.to(backbone.placement.device))
+        self.model = RewardModel(backbone, head.to(backbone.placement.device))
+        self.read = read
+        self.condition = condition
         self.token_budget = token_budget
         self.max_length = max_length or backbone.max_length
         self.on_too_long = on_too_long
@@ -118,13 +151,19 @@ class LearnedReward:
         self._hashed: tuple[object, str] | None = None
 
     @staticmethod
-    def fresh(backbone: Backbone, seed: int = 0, **options: Any) -> LearnedReward:
+    def fresh(backbone: Encoder, seed: int = 0, **options: Any) -> LearnedReward:
         """The backbone with a new scalar head, initialised from ``seed``; further options as for the class."""
         return LearnedReward(backbone, ScalarHead(backbone.hidden_size, seed=seed), **options)
 
+    def replace(self, **changes: Any) -> LearnedReward:
+        """This reward with some arguments of the class changed: its backbone wrapped by peft, a copy of its head."""
+        names = ("backbone", "head", "read", "condition", "token_budget", "max_length", "on_too_long", "layout")
+        own = {name: getattr(self, name) for name in (*names, "reference", "card")}
+        return LearnedReward(**{**own, **changes})
+
     @property
     def head(self) -> nn.Module:
-        """What turns the last hidden state into a number."""
+        """What turns hidden states into numbers."""
         return self.model.head
 
     @property
@@ -134,6 +173,7 @@ class LearnedReward:
         return Spec(
             modalities=self.backbone.modalities,
             differentiable=True,
+            needs=(self.condition.column,) if self.condition is not None else (),
             memory_bytes=sum(weight.numel() * weight.element_size() for weight in weights),
         )
 
@@ -142,12 +182,27 @@ class LearnedReward:
         return self.model.parameters()
 
     def prepare(self, records: Sequence[Record]) -> Prepared:
-        """Token sequences and pictures of every response, under this reward's length policy."""
-        return self.backbone.prepare(records, max_length=self.max_length, on_too_long=self.on_too_long)
+        """Token sequences and pictures of every response, under this reward's reading, length policy and condition."""
+        prepared = self.backbone.prepare(
+            records,
+            max_length=self.max_length,
+            on_too_long=self.on_too_long,
+            read=self.read,
+            prompt=bool(getattr(self.head, "needs_prompt", False)),
+        )
+        return prepared if self.condition is None else with_condition(prepared, records, self.condition)
 
-    def values(self, batch: Batch) -> Tensor:
+    def conditions(self, records: Sequence[Record]) -> Tensor | None:
+        """``[records, width]``, NaN where it is unknown or malformed; None for a reward that has none."""
+        return None if self.condition is None else self.condition.rows(records)
+
+    def outputs(self, batch: Batch, condition: Tensor | None = None) -> Outputs:
+        """What the head says of each sequence, in order over the groups of the batch, differentiable."""
+        return self.model(batch, condition, layout=self.layout, token_budget=self.token_budget)
+
+    def values(self, batch: Batch, condition: Tensor | None = None) -> Tensor:
         """``[sequences]`` float32 in order over the groups of the batch, differentiable."""
-        return self.model(batch, layout=self.layout, token_budget=self.token_budget)
+        return self.outputs(batch, condition).values
 
     @torch.no_grad()
     def __call__(self, records: Sequence[Record], /, *, progress: Progress | None = None) -> Scores:
@@ -169,34 +224,43 @@ class LearnedReward:
         if len(parts) == 1:
             return parts[0]
         joined = Scores.concatenate(parts)
-        return scores_of(records, joined.values, joined.status, joined.messages)
+        return joined.replace(group=group_index(records))
 
     def _window(self, records: Sequence[Record], budget: int) -> tuple[Scores, int]:
         prepared = self.prepare(records)
-        found, budget = _scored(prepared.batch, self._run, budget)
-        values = torch.full((len(prepared.status),), torch.nan)
-        status, messages = list(prepared.status), list(prepared.messages)
-        for row, value in zip(prepared.rows, found, strict=True):
-            if isinstance(value, Status):
-                status[row], messages[row] = value, f"out of memory, also with a token budget of {budget}"
-            elif math.isfinite(value):
-                values[row] = value
-            else:
-                status[row], messages[row] = Status.NON_FINITE, f"the model computed {value}"
-        return scores_of(records, values, status, messages), budget
+        found, budget = states_within(prepared.batch, self._run, budget)
+        sequences = [sequence for group in prepared.batch.groups for sequence in group]
+        held = [place for place, states in enumerate(found) if isinstance(states, Tensor)]
+        rows = [prepared.rows[place] for place in held]
+        condition = self.conditions(records)
+        if condition is not None:
+            condition = condition[group_index(records)[rows]]
+        outputs = self.model.judge(
+            [cast("Tensor", found[place]) for place in held], [sequences[place] for place in held], condition
+        )
+        cells = Cells(list(prepared.status), list(prepared.messages), self.backbone.gaps)
+        for row, states in zip(prepared.rows, found, strict=True):
+            if isinstance(states, Status):
+                cells.status[row] = states
+                cells.messages[row] = f"out of memory, also with a token budget of {budget}"
+        return scores_from(records, outputs, rows, cells), budget
 
-    def _run(self, batch: Batch, budget: int) -> list[float]:
-        return self.model(batch, layout=self.layout, token_budget=budget).cpu().tolist()
+    def _run(self, batch: Batch, budget: int) -> list[Tensor]:
+        return self.model.states(batch, layout=self.layout, token_budget=budget)
 
     def fingerprint(self) -> str:
-        """sha256 over weights, model configuration, template, tokenizer, preprocessing, dtype and length policy."""
+        """sha256 over weights, head, reading, condition, model configuration, template, tokenizer, preprocessing, dtype
+        and length policy."""
         stamp = tuple((weight.data_ptr(), weight._version) for weight in self.model.state_dict(keep_vars=True).values())
         if self._hashed is None or self._hashed[0] != stamp:
             self._hashed = (stamp, weights_fingerprint(self.model))
         described = {
             "weights": self._hashed[1],
             "length": [self.max_length, getattr(self.on_too_long, "__qualname__", repr(self.on_too_long))],
-            **input_fingerprints(self.backbone),
+            "head": _told_head(self.head),
+            "read": _told(self.read),
+            "condition": None if self.condition is None else asdict(self.condition),
+            **self.backbone.fingerprints(),
         }
         return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
@@ -217,49 +281,18 @@ class LearnedReward:
         return f"LearnedReward({type(self.backbone.module).__name__} from {self.backbone.source})"
 
 
-def _scored(batch: Batch, run: Callable[[Batch, int], list[float]], budget: int) -> tuple[list[float | Status], int]:
-    """Values in order over groups, and the token budget that held: halved once when memory ran out."""
-    groups = batch.groups
-    if not groups:
-        return [], budget
-    order = sorted(range(len(groups)), key=lambda g: max(sequence.ids.numel() for sequence in groups[g]))
-    found: list[list[float | Status]] = [[] for _ in groups]
+def _told_head(head: nn.Module) -> list[Any]:
+    options = cast("Callable[[], dict[str, Any]] | None", getattr(head, "options", None))
+    told = {} if options is None else {name: _told(value) for name, value in options().items()}
+    return [type(head).__qualname__, told]
+
+
+def _told(value: object) -> Any:
+    """An option as JSON: functions of this package by their path, others by their code."""
     try:
-        flat: list[float | Status] = list(_attempt(batch, order, run, budget))
-    except torch.OutOfMemoryError:
-        budget = max(1, budget // 2)
-        flat = [value for group in order for value in _alone(batch, group, run, budget)]
-    place = 0
-    for group in order:
-        found[group] = flat[place : place + len(groups[group])]
-        place += len(groups[group])
-    return [value for values in found for value in values], budget
-
-
-def _alone(batch: Batch, group: int, run: Callable[[Batch, int], list[float]], budget: int) -> list[float | Status]:
-    try:
-        return list(_attempt(batch, [group], run, budget))
-    except torch.OutOfMemoryError:
-        return [Status.OUT_OF_MEMORY] * len(batch.groups[group])
-
-
-def _attempt(batch: Batch, order: Sequence[int], run: Callable[[Batch, int], list[float]], budget: int) -> list[float]:
-    try:
-        return run(_part(batch, order), budget)
-    except RuntimeError as error:
-        text = str(error)
-        if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in text or "out of memory" in text:
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-            raise torch.OutOfMemoryError(text) from error
-        raise
-
-
-def _part(batch: Batch, order: Sequence[int]) -> Batch:
-    groups = [batch.groups[group] for group in order]
-    keys = {key for group in groups for sequence in group for key in sequence.images}
-    pixels: dict[str, Pixels] = {key: batch.pixels[key] for key in keys}
-    return Batch(groups, pixels)
+        return written(value)
+    except ValueError:
+        return fingerprint(value)
 
 
 def weights_fingerprint(model: nn.Module) -> str:
@@ -270,29 +303,3 @@ def weights_fingerprint(model: nn.Module) -> str:
         digest.update(f"{name} {stored.dtype} {list(stored.shape)}".encode())
         digest.update(memoryview(stored.flatten().view(torch.uint8).numpy()))
     return digest.hexdigest()
-
-
-_NOT_ARITHMETIC = frozenset(
-    {"_name_or_path", "transformers_version", "architectures", "torch_dtype", "dtype", "num_labels", "id2label"}
-    | {"label2id", "problem_type", "pad_token_id", "bos_token_id", "eos_token_id", "use_cache", "output_attentions"}
-    | {"output_hidden_states", "return_dict", "attn_implementation", "_attn_implementation", "tie_word_embeddings"}
-    | {"chunk_size_feed_forward", "is_encoder_decoder"}
-)
-
-
-def _arithmetic(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a configuration that change what the model computes."""
-    kept = {name: value for name, value in config.items() if name not in _NOT_ARITHMETIC}
-    return {name: _arithmetic(v) if isinstance(v, Mapping) else v for name, v in sorted(kept.items())}
-
-
-def input_fingerprints(backbone: Backbone) -> dict[str, str]:
-    """What shapes a backbone's input and arithmetic: template, tokenizer, preprocessing, configuration, dtype."""
-    config = _arithmetic(cast("Mapping[str, Any]", backbone.config.to_dict()))
-    return {
-        "template": backbone.template.fingerprint,
-        "tokenizer": tokenizer_fingerprint(backbone.tokenizer),
-        "preprocessing": backbone.pictures.fingerprint if backbone.pictures is not None else "",
-        "configuration": hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest(),
-        "dtype": str(next(backbone.module.parameters()).dtype),
-    }

@@ -34,8 +34,8 @@ def tallied(
         with torch.no_grad():
             for part in inputs.split_all(token_budget, processes.index, processes.count):
                 with autocast(inputs.reward.backbone.placement.device, lower):
-                    values = inputs.values(part, finite=False)
-                tally.add(supervision(values, inputs.at(part)))
+                    outputs = inputs.outputs(part, finite=False)
+                tally.add(supervision(outputs, inputs.at(part)))
     finally:
         for module, training in modes.items():
             module.training = training

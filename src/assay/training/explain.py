@@ -18,7 +18,7 @@ def nothing_learned(inputs: Inputs, state: State) -> str:
         causes.append(f"{_all(state.excluded, 'item', True)} a response that cannot be scored (responses: {counts})")
     causes = causes or ["the objective made no item of them"]
     remedy = "Choose an objective for the feedback that the records have." if state.silent else ""
-    if inputs.reward.backbone.pictures is None and _holds_unread_pictures(inputs):
+    if "image" not in inputs.reward.backbone.modalities and _holds_unread_pictures(inputs):
         remedy += (
             " Give a backbone that reads pictures: `assay new picture` makes one, or a vision-language checkpoint."
         )

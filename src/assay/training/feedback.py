@@ -1,8 +1,8 @@
-"""Feedback as index tensors over the flat responses of a batch: pairs, lists and ratings.
+"""Feedback as index tensors over the flat responses of a batch: pairs, lists, ratings, and labels of steps and spans.
 
 A record gives each shape from its most direct feedback and from no other, so that nothing is counted twice:
-pairs from preferences, else rankings, else ratings; lists from rankings, else ratings, else preferences; ratings from
-ratings alone. What is compared always comes from one rater and one criterion.
+pairs from preferences, else rankings, else ratings; lists from rankings, else ratings, else preferences; all others
+from their own kind alone. What is compared always comes from one rater and one criterion.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from typing import TypeAlias, TypeVar
 import torch
 from torch import Tensor
 
-from assay.records import Feedback, Preference, Ranking, Rating, Record
+from assay.records import Feedback, Preference, Ranking, Rating, Record, SpanLabels, StepLabels
 
 Weigh: TypeAlias = Callable[[Record, Feedback], float]
 Select: TypeAlias = Callable[[Feedback], bool]
+Reduce: TypeAlias = Callable[[Tensor], Tensor]
+"""Labels ``[1, steps]`` to ``[1]``: the functions of `models.heads.aggregate`."""
 
 NO_RANK = torch.iinfo(torch.int64).max
 
@@ -29,7 +31,7 @@ class Pairs:
     """``[pairs]`` each: ``better`` and ``worse`` index the flat responses; the rest is what an objective may name.
 
     ``margin`` in the source's unit (NaN where none was given), ``probability`` that ``better`` wins, ``weight`` >= 0.
-    ``silent`` is the number of records without any pair.
+    ``criterion`` is what each was judged by; ``silent`` the number of records without any pair.
     """
 
     better: Tensor
@@ -38,6 +40,7 @@ class Pairs:
     probability: Tensor
     tie: Tensor
     weight: Tensor
+    criterion: tuple[str | None, ...]
     silent: int
 
 
@@ -52,6 +55,7 @@ class Lists:
     ranks: Tensor
     mask: Tensor
     weight: Tensor
+    criterion: tuple[str | None, ...]
     silent: int
 
 
@@ -61,6 +65,20 @@ class Ratings:
 
     index: Tensor
     targets: Tensor
+    weight: Tensor
+    criterion: tuple[str | None, ...]
+    silent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What raters said of parts of responses: ``index`` ``[rows]`` into the flat responses, and of each row the marks.
+
+    ``weight`` is ``[rows]``; ``silent`` counts records without any mark.
+    """
+
+    index: Tensor
+    marks: tuple[StepLabels | SpanLabels, ...]
     weight: Tensor
     silent: int
 
@@ -86,7 +104,7 @@ def pairs_of(records: Sequence[Record], *, select: Select = everything, weigh: W
     A ranking or a set of ratings gives a pair for every two responses it sets apart. Equal ranks give none: a shared
     rank does not say that the two are equally good. Only a preference can state a tie.
     """
-    rows: list[tuple[int, int, float, float, bool, float]] = []
+    rows: list[tuple[int, int, float, float, bool, float, str | None]] = []
     silent = 0
     for start, record in with_offsets(records):
         found = [
@@ -97,12 +115,13 @@ def pairs_of(records: Sequence[Record], *, select: Select = everything, weigh: W
                 p.probability,
                 p.tie,
                 weigh(record, source),
+                source.criterion,
             )
             for p, source in _preferences(record, select)
         ]
         silent += not found
         rows += found
-    better, worse, margin, probability, tie, weight = zip(*rows, strict=True) if rows else ((),) * 6
+    better, worse, margin, probability, tie, weight, criterion = zip(*rows, strict=True) if rows else ((),) * 7
     return Pairs(
         better=torch.tensor(better, dtype=torch.long),
         worse=torch.tensor(worse, dtype=torch.long),
@@ -110,6 +129,7 @@ def pairs_of(records: Sequence[Record], *, select: Select = everything, weigh: W
         probability=torch.tensor(probability, dtype=torch.float32),
         tie=torch.tensor(tie, dtype=torch.bool),
         weight=torch.tensor(weight, dtype=torch.float32),
+        criterion=criterion,
         silent=silent,
     )
 
@@ -120,37 +140,86 @@ def lists_of(records: Sequence[Record], *, select: Select = everything, weigh: W
     Ratings of one rater and criterion are ranked, equal values tied. Preferences that share their better response make
     one list, that response above the others; ties and soft labels make no list.
     """
-    rows: list[tuple[list[tuple[int, int]], float]] = []
+    rows: list[tuple[list[tuple[int, int]], float, str | None]] = []
     silent = 0
     for start, record in with_offsets(records):
         found = [
-            ([(start + response, rank) for response, rank in ranked], weigh(record, source))
+            ([(start + response, rank) for response, rank in ranked], weigh(record, source), source.criterion)
             for ranked, source in _ranked(record, select)
             if len({rank for _, rank in ranked}) > 1
         ]
         silent += not found
         rows += found
-    width = max((len(cells) for cells, _ in rows), default=2)
+    width = max((len(cells) for cells, _, _ in rows), default=2)
     index = torch.zeros(len(rows), width, dtype=torch.long)
     ranks = torch.full((len(rows), width), NO_RANK, dtype=torch.long)
     mask = torch.zeros(len(rows), width, dtype=torch.bool)
-    for row, (cells, _) in enumerate(rows):
+    for row, (cells, _, _) in enumerate(rows):
         index[row, : len(cells)] = torch.tensor([response for response, _ in cells])
         ranks[row, : len(cells)] = torch.tensor([rank for _, rank in cells])
         mask[row, : len(cells)] = True
-    weight = torch.tensor([weight for _, weight in rows], dtype=torch.float32)
-    return Lists(index, ranks, mask, weight, silent)
+    weight = torch.tensor([weight for _, weight, _ in rows], dtype=torch.float32)
+    return Lists(index, ranks, mask, weight, tuple(criterion for _, _, criterion in rows), silent)
 
 
 def ratings_of(records: Sequence[Record], *, select: Select = everything, weigh: Weigh = alike) -> Ratings:
     """The ratings of a batch, each on its own."""
-    rows: list[tuple[int, float, float]] = []
+    return _rated(records, lambda item: item.value if isinstance(item, Rating) else None, select, weigh)
+
+
+def outcomes_of(
+    records: Sequence[Record], reduce: Reduce, *, select: Select = everything, weigh: Weigh = alike
+) -> Ratings:
+    """One rating a labelled response: what ``reduce`` makes of the labels of its steps; unlabelled steps left out."""
+
+    def value(item: Feedback) -> float | None:
+        if not isinstance(item, StepLabels):
+            return None
+        labels = [label for label in item.labels if label is not None]
+        return float(reduce(torch.tensor([labels]))) if labels else None
+
+    return _rated(records, value, select, weigh)
+
+
+def step_labels_of(records: Sequence[Record], *, select: Select = everything, weigh: Weigh = alike) -> Marks:
+    """The step labels of a batch: a row for each rater's labels of a response."""
+    return _marked(records, StepLabels, select, weigh)
+
+
+def span_labels_of(records: Sequence[Record], *, select: Select = everything, weigh: Weigh = alike) -> Marks:
+    """The span labels of a batch: a row for each rater's spans of a response."""
+    return _marked(records, SpanLabels, select, weigh)
+
+
+def _marked(records: Sequence[Record], kind: type[StepLabels | SpanLabels], select: Select, weigh: Weigh) -> Marks:
+    rows: list[tuple[int, StepLabels | SpanLabels, float]] = []
     silent = 0
     for start, record in with_offsets(records):
         found = [
-            (start + item.response, item.value, weigh(record, item))
+            (start + item.response, item, weigh(record, item))
             for item in record.feedback
-            if isinstance(item, Rating) and select(item)
+            if isinstance(item, kind) and select(item)
+        ]
+        silent += not found
+        rows += found
+    return Marks(
+        index=torch.tensor([row[0] for row in rows], dtype=torch.long),
+        marks=tuple(row[1] for row in rows),
+        weight=torch.tensor([row[2] for row in rows], dtype=torch.float32),
+        silent=silent,
+    )
+
+
+def _rated(
+    records: Sequence[Record], value: Callable[[Feedback], float | None], select: Select, weigh: Weigh
+) -> Ratings:
+    rows: list[tuple[int, float, float, str | None]] = []
+    silent = 0
+    for start, record in with_offsets(records):
+        found = [
+            (start + item.response, target, weigh(record, item), item.criterion)
+            for item in record.feedback
+            if isinstance(item, Rating | StepLabels) and select(item) and (target := value(item)) is not None
         ]
         silent += not found
         rows += found
@@ -158,6 +227,7 @@ def ratings_of(records: Sequence[Record], *, select: Select = everything, weigh:
         index=torch.tensor([row[0] for row in rows], dtype=torch.long),
         targets=torch.tensor([row[1] for row in rows], dtype=torch.float32),
         weight=torch.tensor([row[2] for row in rows], dtype=torch.float32),
+        criterion=tuple(row[3] for row in rows),
         silent=silent,
     )
 

@@ -13,12 +13,12 @@ from torch import Tensor
 from assay.media import Image, MediaError
 from assay.models.base import Batch, Pixels, TokenSequence
 from assay.models.layout import distinct
-from assay.models.templates import pictures_of
+from assay.models.outputs import Outputs, blank, placed
 from assay.records import Record
 from assay.rewards.learned import LearnedReward
 from assay.scores import Status
 
-ValuesOf: TypeAlias = Callable[[Batch], Tensor]
+OutputsOf: TypeAlias = Callable[[Batch, Tensor | None], Outputs]
 _KEPT_TOKENS = 2**26
 _KEPT_SEQUENCES = 2**19
 
@@ -28,6 +28,7 @@ class _Cell:
     """What the reward made of one record: response ``rows[n]`` has the value of ``sequences[which[n]]``.
 
     Responses that are the same to the model share a sequence, so that their values are equal to the last bit.
+    ``condition`` ``[width]`` is what the record's scores are conditioned on.
     """
 
     sequences: tuple[TokenSequence, ...]
@@ -36,6 +37,7 @@ class _Cell:
     status: tuple[Status, ...]
     messages: tuple[str, ...]
     tokens: int
+    condition: Tensor | None = None
 
 
 @final
@@ -43,14 +45,14 @@ class Inputs:
     """Records and what a reward makes of them. Token sequences are kept (2^19, 2^26 tokens at most), pictures by the
     backbone. Sequences that differ only in their pictures hold the same tensors.
 
-    ``values_of`` turns a batch of token sequences into ``[sequences]``. ``status`` counts the responses of all records
-    seen so far, each once; ``reasons`` has the first message of each status that was met.
+    ``outputs_of`` turns a batch of token sequences, and the condition of each, into outputs. ``status`` counts the
+    responses of all records seen so far, each once; ``reasons`` has the first message of each status that was met.
     """
 
-    def __init__(self, reward: LearnedReward, records: Sequence[Record], values_of: ValuesOf | None = None) -> None:
+    def __init__(self, reward: LearnedReward, records: Sequence[Record], outputs_of: OutputsOf | None = None) -> None:
         self.reward = reward
         self.records = records
-        self.values_of: ValuesOf = values_of or reward.values
+        self.outputs_of: OutputsOf = outputs_of or reward.outputs
         self.status: Counter[Status] = Counter()
         self.reasons: dict[Status, str] = {}
         self._seen: set[int] = set()
@@ -70,8 +72,8 @@ class Inputs:
         """The records of some indices."""
         return [self.records[index] for index in indices]
 
-    def values(self, indices: Sequence[int], *, finite: bool = True) -> Tensor:
-        """``[responses]`` of the records in order; NaN where a response abstains, with no gradient there.
+    def outputs(self, indices: Sequence[int], *, finite: bool = True) -> Outputs:
+        """What the reward says of the responses of the records in order; NaN where one abstains, no gradient there.
 
         Raises:
             FloatingPointError: the model computed a value that is not finite, and ``finite`` values are asked for;
@@ -87,14 +89,13 @@ class Inputs:
             start, held = start + len(cell.status), held + len(cell.sequences)
         device = self.reward.backbone.placement.device
         if not rows:
-            return torch.full((start,), torch.nan, device=device)
-        found = self.values_of(batch)
-        wrong = ~found.detach().isfinite()
+            return Outputs(torch.full((start,), torch.nan, device=device))
+        found = self.outputs_of(batch, _conditions(cells))
+        values = found.values.detach()
+        wrong = values.isinf() if self.reward.backbone.gaps else ~values.isfinite()
         if finite and bool(wrong.any()):
-            raise FloatingPointError(f"{int(wrong.sum())} of {found.numel()} values are not finite")
-        found = torch.where(wrong, torch.nan, found)[torch.tensor(which, device=found.device)]
-        place = torch.tensor(rows, device=found.device)
-        return torch.full((start,), torch.nan, device=found.device, dtype=found.dtype).index_put((place,), found)
+            raise FloatingPointError(f"{int(wrong.sum())} of {wrong.numel()} values are not finite")
+        return placed(blank(found, wrong), rows, which, start)
 
     def split(self, indices: Sequence[int], budget: int) -> Iterator[list[int]]:
         """The indices in order, cut so that each part stays within ``budget`` tokens; a larger record is alone."""
@@ -141,15 +142,9 @@ class Inputs:
         return cells, Batch([cell.sequences for cell in cells if cell.sequences], pixels)
 
     def _add_pixels(self, pixels: dict[str, Pixels], record: Record, cell: _Cell) -> None:
-        pictures = self.reward.backbone.pictures
         for row, place in zip(cell.rows, cell.which, strict=True):
-            sequence = cell.sequences[place]
-            if not sequence.images or pictures is None:
-                continue
-            shown = pictures_of((*record.prompt, *record.responses[row].messages))
-            for key, image in zip(sequence.images, shown, strict=True):
-                if key not in pixels:
-                    pixels[key] = pictures.get(image).pixels
+            if any(key not in pixels for key in cell.sequences[place].images):
+                pixels.update(self.reward.backbone.pixels((*record.prompt, *record.responses[row].messages)))
 
     def _prepared(self, indices: Sequence[int]) -> list[_Cell]:
         missing = [index for index in indices if index not in self._cells]
@@ -171,7 +166,8 @@ class Inputs:
         if not sequence.images:
             return sequence
         types = None if sequence.types is None else self._one(sequence.types)
-        return replace(sequence, ids=self._one(sequence.ids), reads=self._one(sequence.reads), types=types)
+        ends = None if sequence.ends is None else self._one(sequence.ends)
+        return replace(sequence, ids=self._one(sequence.ids), reads=self._one(sequence.reads), types=types, ends=ends)
 
     def _one(self, tensor: Tensor) -> Tensor:
         return self._tensors.setdefault(tensor.numpy().tobytes(), tensor)
@@ -182,16 +178,24 @@ class Inputs:
         prepared = self.reward.prepare(records)
         sequences = iter(self._lean(sequence) for group in prepared.batch.groups for sequence in group)
         held = dict(zip(prepared.rows, sequences, strict=True))
+        conditions = self.reward.conditions(records)
         cells: list[_Cell] = []
         start = 0
-        for record in records:
+        for number, record in enumerate(records):
             rows = tuple(n for n in range(len(record.responses)) if start + n in held)
             own, which = distinct([held[start + n] for n in rows])
             whole = slice(start, start + len(record.responses))
             status, messages = prepared.status[whole], prepared.messages[whole]
-            cells.append(_Cell(own, rows, which, status, messages, _shared_tokens(own)))
+            condition = None if conditions is None else conditions[number]
+            cells.append(_Cell(own, rows, which, status, messages, _shared_tokens(own), condition))
             start += len(record.responses)
         return cells
+
+
+def _conditions(cells: Sequence[_Cell]) -> Tensor | None:
+    """``[sequences, width]``, in order over the cells."""
+    found = [cell.condition.expand(len(cell.sequences), -1) for cell in cells if cell.condition is not None]
+    return torch.cat(found) if found else None
 
 
 def picture_key(record: Record) -> Hashable:

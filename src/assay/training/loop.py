@@ -15,6 +15,9 @@ from typing import final
 import torch
 from torch import Tensor
 
+from assay.models.base import Batch
+from assay.models.heads.conditioned import observe
+from assay.models.outputs import Outputs
 from assay.records import Record
 from assay.rewards.learned import LearnedReward, Reference
 from assay.scores import Status
@@ -23,7 +26,7 @@ from assay.training.budgets import Position
 from assay.training.evaluation import tallied
 from assay.training.explain import nothing_learned
 from assay.training.identity import chance, run_key, set_chance
-from assay.training.inputs import Inputs, ValuesOf, picture_key
+from assay.training.inputs import Inputs, OutputsOf, picture_key
 from assay.training.lora import merged, without_adapters
 from assay.training.order import batches, batches_by_key
 from assay.training.result import Event, Report, Result, State, TrainingError, quiet
@@ -109,9 +112,12 @@ class _Run:
         self.named = {name: w for name, w in self.reward.model.named_parameters() if w.requires_grad}
         if not self.named:
             raise TrainingError("every weight is frozen; there is nothing to train")
-        values_of = self._values_of(states)
-        self.inputs = Inputs(self.reward, records, values_of)
-        self.held_out = Inputs(self.reward, evaluate, values_of)
+        conditions = self.reward.conditions(records)
+        if conditions is not None:
+            observe(self.reward.head, conditions)
+        outputs_of = self._outputs_of(states)
+        self.inputs = Inputs(self.reward, records, outputs_of)
+        self.held_out = Inputs(self.reward, evaluate, outputs_of)
         self.keys = [picture_key(record) for record in records] if settings.by_picture else []
         self.stepper = Stepper(self.reward, self.inputs, supervision, settings, self.processes, self.lower)
         self.state, self.window = State(), Tally()
@@ -121,14 +127,18 @@ class _Run:
         self.best: dict[str, Tensor] = {}
         self.settled = False
 
-    def _values_of(self, states: StateStore | None) -> ValuesOf | None:
+    def _outputs_of(self, states: StateStore | None) -> OutputsOf | None:
         """A frozen backbone is read through a store of its hidden states."""
         if any(weight.requires_grad for weight in self.reward.backbone.module.parameters()):
             return None
         store = states or StateStore(self.place / "states" if self.place is not None else None)
         read = store.open(self.reward, self.lower)
-        head = self.reward.head
-        return lambda batch: head(read(batch))
+        judge = self.reward.model.judge
+
+        def outputs_of(batch: Batch, condition: Tensor | None) -> Outputs:
+            return judge(read(batch), [sequence for group in batch.groups for sequence in group], condition)
+
+        return outputs_of
 
     # -- beginning and end --------------------------------------------------------------------------------------
 
@@ -194,7 +204,7 @@ class _Run:
         self.reward.model.eval()
         with torch.no_grad(), autocast(self.stepper.device, self.lower):
             parts = inputs.split(range(min(len(inputs), _REFERENCE_RECORDS)), self.settings.token_budget)
-            values = torch.cat([inputs.values(part, finite=False) for part in parts])
+            values = torch.cat([inputs.outputs(part, finite=False).values for part in parts])
         return Reference.of(values) if int(values.isfinite().sum()) > 1 else None
 
     def _result(self, trained: LearnedReward) -> Result:

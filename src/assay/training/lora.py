@@ -43,16 +43,7 @@ def without_adapters(reward: LearnedReward) -> LearnedReward:
 
 
 def _around(reward: LearnedReward, module: nn.Module) -> LearnedReward:
-    made = LearnedReward(
-        reward.backbone.with_module(module),
-        reward.head,
-        token_budget=reward.token_budget,
-        max_length=reward.max_length,
-        on_too_long=reward.on_too_long,
-        layout=reward.layout,
-        reference=reward.reference,
-        card=reward.card,
-    )
+    made = reward.replace(backbone=reward.backbone.with_module(module))
     made.model.features = reward.model.features
     return made
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import final
+from typing import cast, final
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,14 +14,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from assay.models.base import Batch, TokenSequence
-from assay.models.families import family_of
-from assay.models.sharing import encode
-from assay.rewards.learned import LearnedReward, input_fingerprints, weights_fingerprint
+from assay.rewards.learned import LearnedReward, weights_fingerprint
 
 
 @final
 class StateStore:
-    """The last hidden state ``[hidden]`` of token sequences, by what the backbone was given: ids, types, pictures.
+    """The hidden states ``[reads, hidden]`` of token sequences, by what the backbone was given: ids, types, pictures.
 
     States are held in memory, in the backbone's format, and, with a ``directory``, written to it as safetensors after
     every batch, below the fingerprint of weights and preprocessing, so that another run (another fold, a resumed one)
@@ -34,21 +32,20 @@ class StateStore:
         self.found = 0
         self._states: dict[str, dict[str, Tensor]] = {}
 
-    def open(self, reward: LearnedReward, autocast: torch.dtype | None) -> Callable[[Batch], Tensor]:
-        """A function from a batch to the states ``[sequences, hidden]`` of this backbone, without gradient.
+    def open(self, reward: LearnedReward, autocast: torch.dtype | None) -> Callable[[Batch], list[Tensor]]:
+        """A function from a batch to the states ``[reads, hidden]`` of each sequence, without gradient.
 
         The backbone must not change while it is used.
         """
         module = reward.backbone.module
-        described = [weights_fingerprint(module), sorted(input_fingerprints(reward.backbone).items()), str(autocast)]
+        described = [weights_fingerprint(module), sorted(reward.backbone.fingerprints().items()), str(autocast)]
         name = hashlib.sha256(json.dumps(described).encode()).hexdigest()[:32]
         if name not in self._states:
             self._states[name] = self._load(name)
         known = self._states[name]
-        family = family_of(module)
 
         @torch.no_grad()
-        def states(batch: Batch) -> Tensor:
+        def states(batch: Batch) -> list[Tensor]:
             sequences = [sequence for group in batch.groups for sequence in group]
             keys = [_key(sequence) for sequence in sequences]
             groups = [[s for s in group if _key(s) not in known] for group in batch.groups]
@@ -57,20 +54,14 @@ class StateStore:
             if new:
                 device = reward.backbone.placement.device.type
                 with torch.autocast(device, dtype=autocast, enabled=autocast is not None):
-                    made = encode(
-                        module,
-                        family,
-                        missing,
-                        layout=reward.layout,
-                        token_budget=reward.token_budget,
-                        features=reward.model.features,
-                    )
-                fresh = {_key(s): state[-1].detach().cpu().clone() for s, state in zip(new, made, strict=True)}
+                    made = reward.model.states(missing, layout=reward.layout, token_budget=reward.token_budget)
+                fresh = {_key(s): state.detach().cpu().clone() for s, state in zip(new, made, strict=True)}
                 known.update(fresh)
                 self._write(name, fresh)
             self.computed += len(new)
             self.found += len(sequences) - len(new)
-            return torch.stack([known[key] for key in keys]).to(reward.backbone.placement.device)
+            device = reward.backbone.placement.device
+            return [known[key].to(device) for key in keys]
 
         return states
 
@@ -79,8 +70,9 @@ class StateStore:
         for path in sorted((self.directory / name).glob("*.safetensors")) if self.directory else []:
             try:
                 with safe_open(path, framework="pt") as file:
-                    keys: list[str] = json.loads((file.metadata() or {})["keys"])
-                    found |= dict(zip(keys, file.get_tensor("states").unbind(), strict=True))
+                    told = file.metadata() or {}
+                    keys, counts = cast("list[str]", json.loads(told["keys"])), json.loads(told["counts"])
+                    found |= dict(zip(keys, file.get_tensor("states").split(counts), strict=True))
             except (SafetensorError, OSError, ValueError, KeyError):
                 path.unlink(missing_ok=True)
         return found
@@ -92,7 +84,8 @@ class StateStore:
         place.mkdir(parents=True, exist_ok=True)
         digest = hashlib.sha256("".join(fresh).encode()).hexdigest()[:32]
         partial = place / f"{digest}.partial"
-        save_file({"states": torch.stack(list(fresh.values()))}, partial, metadata={"keys": json.dumps(list(fresh))})
+        told = {"keys": json.dumps(list(fresh)), "counts": json.dumps([len(state) for state in fresh.values()])}
+        save_file({"states": torch.cat(list(fresh.values()))}, partial, metadata=told)
         partial.rename(place / f"{digest}.safetensors")
 
 

@@ -136,10 +136,10 @@ class Stepper:
         for part in self.inputs.split(mine, self.token_budget):
             try:
                 with autocast(self.device, self.lower):
-                    values = self.inputs.values(part)
+                    outputs = self.inputs.outputs(part)
             except FloatingPointError as error:
                 return tally, str(error)
-            losses = self.supervision(values, self.inputs.at(part))
+            losses = self.supervision(outputs, self.inputs.at(part))
             if not bool(losses.items.detach().isfinite().all()):
                 return tally, "a loss is not finite"
             if losses.items.requires_grad and len(losses.items):

@@ -1,4 +1,8 @@
-"""Supervision: an objective applied to what the records' feedback says. The loop knows no shapes; these views do."""
+"""Supervision: an objective applied to what the records' feedback says. The loop knows no shapes; these views do.
+
+Feedback under a criterion is about the head's attribute of that name, where it has one, and else about the overall
+score. Views of steps and spans are in `stepwise`, sums of several terms in `terms`.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,18 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from assay.models.outputs import Outputs
 from assay.records import Record
 from assay.training.feedback import (
     NO_RANK,
+    Ratings,
+    Reduce,
     Select,
     Weigh,
     alike,
     everything,
     lists_of,
+    outcomes_of,
     pairs_of,
     ratings_of,
 )
@@ -39,26 +47,37 @@ class Losses:
     silent: int = 0
 
 
-Supervision: TypeAlias = Callable[[Tensor, Sequence[Record]], Losses]
-"""``(values [responses], records) -> Losses``; NaN in ``values`` marks a response that abstained."""
+Supervision: TypeAlias = Callable[[Outputs, Sequence[Record]], Losses]
+"""``(outputs of all responses, records) -> Losses``; NaN in ``values`` marks a response that abstained."""
 
 
 def supervise(objective: Objective, *, select: Select = everything, weigh: Weigh = alike) -> Supervision:
     """The view that an objective needs, read off the names of its arguments.
 
     ``(chosen, rejected, ...)`` is `on_pairs`, ``(scores, ranks, mask, ...)`` is `on_lists`, ``(values, targets, ...)``
-    is `on_ratings`.
+    and ``(logits, targets, ...)`` are `on_ratings`, ``(steps, labels, ...)`` and, of steps with classes,
+    ``(logits, labels, ...)`` are `stepwise.on_steps`.
 
     Raises:
-        TypeError: the names fit none of the three.
+        TypeError: the names fit none of them.
     """
+    from assay.training.stepwise import on_steps
+
     names = list(inspect.signature(objective).parameters)
-    views = {("chosen", "rejected"): on_pairs, ("scores", "ranks"): on_lists, ("values", "targets"): on_ratings}
+    views = {
+        ("chosen", "rejected"): on_pairs,
+        ("scores", "ranks"): on_lists,
+        ("values", "targets"): on_ratings,
+        ("logits", "targets"): on_ratings,
+        ("steps", "labels"): on_steps,
+        ("logits", "labels"): on_steps,
+    }
     view = views.get((names[0], names[1])) if len(names) > 1 else None
     if view is None:
         raise TypeError(
             f"{getattr(objective, '__name__', objective)}({', '.join(names)}) is no objective that a reward can be "
-            "trained with: it begins with (chosen, rejected), (scores, ranks, mask) or (values, targets)"
+            "trained with: it begins with (chosen, rejected), (scores, ranks, mask), (values, targets), "
+            "(logits, targets), (steps, labels) or (logits, labels)"
         )
     return view(objective, select=select, weigh=weigh)
 
@@ -74,16 +93,17 @@ def on_pairs(objective: Objective, *, select: Select = everything, weigh: Weigh 
         ValueError: the pairs hold ties or soft labels and the objective names no such tensor: it would take either
             side for the certain winner.
     """
-    named = _names(objective)
+    named = names_of(objective)
     usual = _usual_margin(objective)
 
-    def losses(values: Tensor, records: Sequence[Record]) -> Losses:
+    def losses(outputs: Outputs, records: Sequence[Record]) -> Losses:
         pairs = pairs_of(records, select=select, weigh=weigh)
         _refuse_unused(objective, named, tie=pairs.tie, probability=pairs.probability < 1.0)
-        chosen, rejected = values[pairs.better.to(values.device)], values[pairs.worse.to(values.device)]
+        chosen = _cells(outputs, pairs.better, pairs.criterion)
+        rejected = _cells(outputs, pairs.worse, pairs.criterion)
         judged = ~(chosen.detach().isnan() | rejected.detach().isnan())
+        columns = {n: getattr(pairs, n).to(chosen.device)[judged] for n in ("margin", "probability", "tie", "weight")}
         chosen, rejected = chosen[judged], rejected[judged]
-        columns = {n: getattr(pairs, n).to(values.device)[judged] for n in ("margin", "probability", "tie", "weight")}
         columns["margin"] = columns["margin"].nan_to_num(usual)
         items = objective(chosen, rejected, **{name: column for name, column in columns.items() if name in named})
         gap = (chosen - rejected).detach() * torch.where(columns["probability"] < 0.5, -1.0, 1.0)
@@ -105,12 +125,13 @@ def on_lists(objective: Objective, *, select: Select = everything, weigh: Weigh 
     different rank, equal scores half; ``first`` is the share of lists whose highest score is one of the best (a shared
     highest score counts in part).
     """
-    named = _names(objective)
+    named = names_of(objective)
 
-    def losses(values: Tensor, records: Sequence[Record]) -> Losses:
+    def losses(outputs: Outputs, records: Sequence[Record]) -> Losses:
         lists = lists_of(records, select=select, weigh=weigh)
-        device = values.device
-        scores, ranks, mask = values[lists.index.to(device)], lists.ranks.to(device), lists.mask.to(device)
+        scores = _cells(outputs, lists.index, lists.criterion)
+        device = scores.device
+        ranks, mask = lists.ranks.to(device), lists.mask.to(device)
         mask = mask & ~scores.detach().isnan()
         ranks = torch.where(mask, ranks, NO_RANK)
         best = ranks.amin(dim=1, keepdim=True)
@@ -133,17 +154,42 @@ def on_lists(objective: Objective, *, select: Select = everything, weigh: Weigh 
 
 
 def on_ratings(objective: Objective, *, select: Select = everything, weigh: Weigh = alike) -> Supervision:
-    """Ratings of the records through ``objective(values, targets, *, weight)``; measures ``absolute_error``."""
-    named = _names(objective)
+    """Ratings of the records through ``objective(values, targets, *, weight, log_variance)``, or, of an ordinal head,
+    through ``objective(logits, targets, *, weight)``; measures ``absolute_error``.
 
-    def losses(values: Tensor, records: Sequence[Record]) -> Losses:
-        ratings = ratings_of(records, select=select, weigh=weigh)
-        rated = values[ratings.index.to(values.device)]
+    Raises (when called):
+        ValueError: the objective names logits or a log variance, and the head gives none.
+    """
+    return _on_targets(objective, lambda records: ratings_of(records, select=select, weigh=weigh))
+
+
+def on_outcomes(
+    objective: Objective, reduce: Reduce, *, select: Select = everything, weigh: Weigh = alike
+) -> Supervision:
+    """Step labels as one target a response, for a head that scores it as a whole: ``reduce`` says which.
+
+    `models.heads.aggregate.product` of hard labels is 1 where every labelled step is right, ``minimum`` the worst step,
+    ``mean`` the share of right steps; unlabelled steps are left out. Otherwise as `on_ratings`.
+    """
+    return _on_targets(objective, lambda records: outcomes_of(records, reduce, select=select, weigh=weigh))
+
+
+def _on_targets(objective: Objective, ratings_in: Callable[[Sequence[Record]], Ratings]) -> Supervision:
+    named = names_of(objective)
+    by_logits = "logits" in named
+
+    def losses(outputs: Outputs, records: Sequence[Record]) -> Losses:
+        ratings = ratings_in(records)
+        rated = _cells(outputs, ratings.index, ratings.criterion)
         judged = ~rated.detach().isnan()
-        rated, targets = rated[judged], ratings.targets.to(values)[judged]
-        extra = {"weight": ratings.weight.to(values)[judged]} if "weight" in named else {}
+        index, targets = ratings.index.to(rated.device)[judged], ratings.targets.to(rated)[judged]
+        rated = rated[judged]
+        extra = {"weight": ratings.weight.to(rated)[judged]} if "weight" in named else {}
+        if "log_variance" in named:
+            extra["log_variance"] = given(outputs.log_variance, "log_variance", objective)[index]
+        first = given(outputs.logits, "logits", objective)[index] if by_logits else rated
         return Losses(
-            items=objective(rated, targets, **extra),
+            items=objective(first, targets, **extra),
             metrics={"absolute_error": (float((rated.detach() - targets).abs().sum()), float(rated.numel()))},
             excluded=int((~judged).sum()),
             silent=ratings.silent,
@@ -152,7 +198,33 @@ def on_ratings(objective: Objective, *, select: Select = everything, weigh: Weig
     return losses
 
 
-def _names(objective: Objective) -> frozenset[str]:
+def given(tensor: Tensor | None, name: str, objective: Objective) -> Tensor:
+    """What a head gives, for an objective that needs it.
+
+    Raises:
+        ValueError: this head does not give it.
+    """
+    if tensor is None:
+        heads = {"log_variance": "GaussianHead", "logits": "OrdinalHead"}
+        raise ValueError(
+            f"{getattr(objective, '__name__', objective)} needs the {name} of a head, and this head gives none: "
+            f"use a {heads.get(name, 'StepHead')} of assay.models.heads"
+        )
+    return tensor
+
+
+def _cells(outputs: Outputs, index: Tensor, criterion: Sequence[str | None]) -> Tensor:
+    """The numbers of responses ``index`` ``[items, ...]``, each item by its criterion."""
+    index = index.to(outputs.values.device)
+    if outputs.attributes is None:
+        return outputs.values[index]
+    columns = torch.cat([outputs.values[:, None], outputs.attributes], dim=1)
+    places = {name: place + 1 for place, name in enumerate(outputs.names)}
+    column = torch.tensor([places.get(name, 0) if name else 0 for name in criterion], device=index.device)
+    return columns[index, column.long().reshape(-1, *(1,) * (index.dim() - 1))]
+
+
+def names_of(objective: Objective) -> frozenset[str]:
     """The keyword tensors an objective names. Arguments already bound (``functools.partial``) are not overwritten."""
     bound: Mapping[str, Any] = getattr(objective, "keywords", {})
     return frozenset(inspect.signature(objective).parameters) - frozenset(bound)

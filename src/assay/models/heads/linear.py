@@ -1,0 +1,20 @@
+"""A linear layer that starts from a seed."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import nn
+
+
+def linear(hidden: int, outputs: int, *, bias: bool, seed: int) -> nn.Linear:
+    """``W h (+ b)``: ``W`` normal with standard deviation ``1 / sqrt(hidden + 1)`` (Stiennon et al. 2020, arXiv
+    2009.01325), ``b`` zero. The global random state is left as it is."""
+    made = cast("nn.Linear", nn.utils.skip_init(nn.Linear, hidden, outputs, bias=bias, dtype=torch.float32))
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        made.weight.copy_(torch.randn((outputs, hidden), generator=generator) / (hidden + 1) ** 0.5)
+        if bias:
+            made.bias.zero_()
+    return made
