@@ -62,6 +62,13 @@ class Reader:
         """Reads nothing of a response whose steps are not marked."""
         return not self.where(Marked(2, 0, torch.tensor([1]), torch.empty(0, dtype=torch.long))).numel()
 
+    @property
+    def reads_steps(self) -> bool:
+        """Reads elsewhere when the steps are elsewhere."""
+        response = torch.tensor([1, 2])
+        first, second = (self.where(Marked(4, 0, response, torch.tensor([place]))) for place in (1, 2))
+        return not torch.equal(first, second)
+
     def positions(self, marked: Marked) -> Tensor:
         """``[reads]`` positions: the prompt's where it is asked for, then those of ``where``."""
         found = self.where(marked)
