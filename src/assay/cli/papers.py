@@ -43,20 +43,26 @@ def papers(
     if as_json:
         show({"papers": [asdict(found) for found in every()]}, as_json, [])
         return
-    _table(every())
+    print("\n".join(_listing(every())))
 
 
-def _table(found: tuple[Paper, ...]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+def _listing(found: tuple[Paper, ...]) -> list[str]:
+    """A line a paper, and under it what is claimed, as wide as the terminal."""
+    from shutil import get_terminal_size
+    from textwrap import wrap
 
-    table = Table("no.", "name", "kind", "home", "grade", "claim", box=box.SIMPLE, pad_edge=False)
-    for paper in found:
-        row = (str(paper.number), paper.name, paper.kind, paper.home, str(paper.grade), paper.effect)
-        table.add_row(*row)
-    Console().print(table)
-    print(f"{len(found)} papers; `assay papers NAME` shows one, `assay reproduce NAME` runs its claim")
+    wide = max(60, get_terminal_size().columns)
+    rows = [
+        (str(p.number), p.name, p.kind, str(p.grade), p.home.partition(":")[0].removeprefix("assay.")) for p in found
+    ]
+    titles = ("no.", "name", "kind", "grade", "home")
+    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(titles, widths, strict=True)).rstrip()]
+    for row, paper in zip(rows, found, strict=True):
+        lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        indent = " " * (widths[0] + 2)
+        lines += wrap(paper.effect, wide, initial_indent=indent, subsequent_indent=indent)
+    return [*lines, f"{len(found)} papers; `assay papers NAME` shows one, `assay reproduce NAME` runs its claim"]
 
 
 def _details(paper: Paper) -> list[str]:
