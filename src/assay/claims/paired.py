@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from assay.models.outputs import Outputs, States
@@ -30,3 +31,9 @@ def outputs(head: nn.Module, features: Tensor) -> Outputs:
 def values(head: nn.Module, features: Tensor) -> Tensor:
     """A head's number for each of ``features`` ``[..., width]``, read once: ``[...]``."""
     return outputs(head, features.reshape(-1, features.shape[-1])).values.reshape(features.shape[:-1])
+
+
+def world(seed: int) -> torch.Generator:
+    """The generator of a small world. Heads start from draws of their own seed: a world drawn from the same seed would
+    hand them its truth."""
+    return torch.Generator().manual_seed(1_000_003 * (seed + 1))

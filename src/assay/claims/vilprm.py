@@ -9,7 +9,7 @@ from torch import Tensor
 
 from assay.claims.base import Check, Outcome
 from assay.claims.fit import fit_at_best
-from assay.claims.paired import differences, outputs, values
+from assay.claims.paired import differences, outputs, values, world
 from assay.models.heads import ScalarHead, StepHead
 from assay.models.heads.aggregate import Aggregate, last, product
 from assay.objectives import pointwise, stepwise
@@ -48,7 +48,7 @@ def claim(seeds: Sequence[int], sabotage: bool = False) -> Outcome:
 
 
 def _one(seed: int, correlation: float, combine: Aggregate) -> tuple[float, float]:
-    generator = torch.Generator().manual_seed(seed)
+    generator = world(seed)
     learned, tested = (_World.drawn(count, correlation, generator) for count in (_TRAIN, _TEST))
     steps = StepHead(_WIDTH, aggregate=combine, seed=seed)
     outcome = ScalarHead(_WIDTH, bias=True, seed=seed)
