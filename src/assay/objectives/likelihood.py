@@ -132,8 +132,8 @@ def optimistic_term(
     return alpha * implicit_reward(logp, reference, mask, beta=beta)
 
 
-def multi_objective_margin(chosen: Tensor, rejected: Tensor, weights: Tensor, own_weight: float) -> Tensor:
-    """``w . (r(chosen) - r(rejected)) / w_0``, ``[pairs]``: the margin by which other objectives, with rewards
+def multi_objective_margin(better: Tensor, worse: Tensor, weights: Tensor, own_weight: float) -> Tensor:
+    """``w . (r(better) - r(worse)) / w_0``, ``[pairs]``: the margin by which other objectives, with rewards
     ``[pairs, objectives]`` and ``weights`` ``[objectives]``, enter the preference loss of one of weight ``w_0``.
 
     With implicit rewards at ``beta / w_0`` as scores, ``bradley_terry(margin=...)`` has its optimum at
@@ -146,4 +146,4 @@ def multi_objective_margin(chosen: Tensor, rejected: Tensor, weights: Tensor, ow
     """
     if not (own_weight > 0 and math.isfinite(own_weight)):
         raise ValueError(f"own_weight is {own_weight}; the objective that preferences are about needs a positive one")
-    return (chosen - rejected) @ weights.to(chosen) / own_weight
+    return (better - worse) @ weights.to(better) / own_weight
