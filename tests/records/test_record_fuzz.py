@@ -12,6 +12,7 @@ from test_record_formats import ROWS
 
 from assay.media import Audio, Image, Text, Video
 from assay.records import Record, from_rows, read
+from assay.records.formats import format_named
 
 junk = st.one_of(
     st.none(),
@@ -72,8 +73,10 @@ def test_a_bent_row_is_a_sound_record_or_one_problem(name: str, row: dict[str, A
     rows = [row, bent(row, draw), row]
     records = from_rows(rows, format=name, on_error="collect")
     found = list(records)
-    assert len(found) + records.failed == 3
+    joins = format_named(name).gather is not None
+    assert len(found) + records.failed <= 3 if joins else len(found) + records.failed == 3
     assert len(records.problems) == records.failed <= 1
+    assert found
     assert all(problem.code and problem.cause and problem.remedy for problem in records.problems)
     assert all(is_sound(record) for record in found)
 

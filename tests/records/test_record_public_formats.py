@@ -370,6 +370,8 @@ def test_rapidata_votes_are_soft_labels(tmp_path: Path) -> None:
     assert (soft.better, soft.worse, soft.criterion) == (1, 0, "Preference")
     assert soft.probability == pytest.approx(0.75)
     assert tie == Preference(0, 1, probability=0.5, tie=True, criterion="Coherence")
+    with pytest.raises(RowError, match="missing_media: no video or image"):
+        written(tmp_path, [{**row, "video1": None}])
     named = {**row, "video1": "https://x/a.mp4", "file_name1": "a.mp4", "file_name2": "b.mp4"}
     (record,) = written(tmp_path, [named])
     assert record.responses[1].messages[0].parts == (Video(path=tmp_path / "b.mp4"),)
@@ -472,6 +474,20 @@ def test_rows_of_a_group_that_lie_apart_and_broken_rows_within_it(tmp_path: Path
     ]
     assert [(problem.first, problem.code) for problem in records.problems] == [(2, "bad_json")]
     assert [record.id for record in read(tmp_path / "x.jsonl", on_error="collect", limit=1)] == ["x.jsonl#1"]
+
+
+def test_a_bad_row_of_a_group_is_named_and_loses_no_other(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [{"prompt": "q", "response": str(number), **HELPSTEER} for number in range(4)]
+    rows[2]["coherence"] = "very"
+    (tmp_path / "x.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    records = read(tmp_path / "x.jsonl", on_error="collect")
+    (record,) = records
+    assert [response.text for response in record.responses] == ["0", "1", "3"]
+    assert {item.response for item in record.feedback if isinstance(item, Rating)} == {0, 1, 2}
+    assert [(problem.first, problem.last, problem.code) for problem in records.problems] == [(3, 3, "bad_row")]
+    assert records.failed == 1
+    with pytest.raises(RowError, match=r"x\.jsonl: row 3: bad_row"):
+        list(read(tmp_path / "x.jsonl"))
 
 
 def test_the_verdict_of_all_raters_silences_each() -> None:

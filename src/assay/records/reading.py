@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Literal, TypeAlias, final
+from typing import Any, Literal, TypeAlias, final
 
 from assay.records.formats import Format, Origin, format_named, formats, recognise
+from assay.records.formats.groups import joined, parted
 from assay.records.problems import BadRowError, FormatError, Problem, RowError
 from assay.records.record import Record
 from assay.records.sound import refuse_unsound
@@ -52,7 +54,7 @@ class Records(Iterable[Record]):
         return islice(self._all(), self._limit)
 
     def _all(self) -> Iterator[Record]:
-        to_record, gather = self._format.to_record, self._format.gather
+        gather = self._format.gather
         for origin, rows in self._parts:
             for item in gather(rows()) if gather else rows():
                 if isinstance(item, Problem):
@@ -60,12 +62,43 @@ class Records(Iterable[Record]):
                     continue
                 number, row = item
                 try:
-                    record = to_record(row, number, origin)
-                    refuse_unsound(record)
+                    record = self._made(row, number, origin)
                 except _ROW_FAILURES as error:
-                    self._report(_as_problem(error, origin.name, number, self._format), error)
+                    yield from self._without_the_bad(row, number, origin, error)
                     continue
                 yield record
+
+    def _made(self, row: Any, number: int, origin: Origin) -> Record:
+        record = self._format.to_record(row, number, origin)
+        refuse_unsound(record)
+        return record
+
+    def _without_the_bad(self, row: Any, number: int, origin: Origin, error: Exception) -> Iterator[Record]:
+        """The record of those rows of a group that are sound alone; the others are reported, each by its number."""
+        rows = parted(row)
+        sound = [one for one in rows if self._is_sound(*one, origin)]
+        if len(sound) == len(rows):  # no group, or its rows are wrong only together
+            last = rows[-1][0] if rows else number
+            self._report(replace(_as_problem(error, origin.name, number, self._format), last=last), error)
+        elif sound:
+            yield from self._all_of(sound, origin)
+
+    def _is_sound(self, number: int, row: Any, origin: Origin) -> bool:
+        try:
+            self._made(joined([(number, row)]), number, origin)
+        except _ROW_FAILURES as error:
+            self._report(_as_problem(error, origin.name, number, self._format), error)
+            return False
+        return True
+
+    def _all_of(self, rows: Sequence[tuple[int, Any]], origin: Origin) -> Iterator[Record]:
+        try:
+            record = self._made(joined(rows), rows[0][0], origin)
+        except _ROW_FAILURES as error:
+            problem = _as_problem(error, origin.name, rows[0][0], self._format)
+            self._report(replace(problem, last=rows[-1][0]), error)
+            return
+        yield record
 
     def _report(self, problem: Problem, cause: Exception | None = None) -> None:
         if self._on_error == "raise":

@@ -9,6 +9,7 @@ from assay.records.problems import Problem
 from assay.records.sources import Item
 
 _ROWS = "$rows"
+_NUMBERS = "$numbers"
 
 
 def adjacent(key: Callable[[Mapping[str, Any]], Any]) -> Callable[[Iterator[Item]], Iterator[Item]]:
@@ -19,22 +20,20 @@ def adjacent(key: Callable[[Mapping[str, Any]], Any]) -> Callable[[Iterator[Item
     """
 
     def gather(items: Iterator[Item]) -> Iterator[Item]:
-        rows: list[Any] = []
-        first, last = 0, object()
+        group: list[tuple[int, Any]] = []
+        last = object()
         for item in items:
             if isinstance(item, Problem):
                 yield item
                 continue
-            number, row = item
-            this = _key(key, row)
-            if rows and this != last:
-                yield first, {_ROWS: rows}
-                rows = []
-            if not rows:
-                first, last = number, this
-            rows.append(row)
-        if rows:
-            yield first, {_ROWS: rows}
+            this = _key(key, item[1])
+            if group and this != last:
+                yield group[0][0], joined(group)
+                group = []
+            group.append(item)
+            last = this
+        if group:
+            yield group[0][0], joined(group)
 
     return gather
 
@@ -46,6 +45,16 @@ def _key(key: Callable[[Mapping[str, Any]], Any], row: Any) -> Any:
         return object()
 
 
+def joined(rows: Sequence[tuple[int, Any]]) -> dict[str, Any]:
+    """One row of several, each with its number."""
+    return {_ROWS: [row for _, row in rows], _NUMBERS: [number for number, _ in rows]}
+
+
 def members(row: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """The rows that `adjacent` joined; a row that was not gathered is a group of one."""
     return cast(Sequence[Mapping[str, Any]], row[_ROWS]) if _ROWS in row else (row,)
+
+
+def parted(row: Any) -> Sequence[tuple[int, Any]]:
+    """The rows of a group with their numbers; none where the row is no group."""
+    return list(zip(row[_NUMBERS], row[_ROWS], strict=True)) if isinstance(row, dict) and _ROWS in row else ()

@@ -14,6 +14,7 @@ from typing import Any, cast
 from assay.media import Text
 from assay.records.attachments import Kind, medium
 from assay.records.formats.base import Format, Origin, context_of
+from assay.records.problems import BadRowError
 from assay.records.record import Message, Preference, Record, Response
 
 _FIRST, _SECOND = "weighted_results1_", "weighted_results2_"
@@ -31,11 +32,14 @@ def recognises(row: Any) -> bool:
 
 def to_record(row: Mapping[str, Any], number: int, origin: Origin) -> Record:
     """A preference for each criterion that has votes."""
-    name, kind = next(pair for pair in _MEDIA if row.get(f"{pair[0]}1"))
+    found = next((pair for pair in _MEDIA if row.get(f"{pair[0]}1")), None)
+    if found is None:
+        raise BadRowError("missing_media", "no video or image", "give video1 and video2, or image1 and image2")
+    name, kind = found
     media = tuple([Response.of(medium(kind, row[f"{name}{place}"], origin.root)) for place in (1, 2)])
     criteria = [column.removeprefix(_FIRST) for column in row if column.startswith(_FIRST)]
     votes = [(criterion, row[_FIRST + criterion], row[_SECOND + criterion]) for criterion in criteria]
-    found = [_preference(float(a), float(b), said) for said, a, b in votes if a is not None and b is not None]
+    heard = [_preference(float(a), float(b), said) for said, a, b in votes if a is not None and b is not None]
     asset = row.get("prompt_asset")
     shown = () if asset is None else (medium("image", asset, origin.root),)
     used = {"id", "prompt", "prompt_asset", *(f"{column}{place}" for column, _ in _MEDIA for place in (1, 2))}
@@ -44,7 +48,7 @@ def to_record(row: Mapping[str, Any], number: int, origin: Origin) -> Record:
         origin.id(row, number),
         (Message("user", (*shown, Text(row["prompt"]))),),
         media,
-        tuple([preference for preference in found if preference is not None]),
+        tuple([preference for preference in heard if preference is not None]),
         context_of(row, frozenset(used)),
     )
 
