@@ -23,6 +23,11 @@ def listed(pairs):
     return sorted(zip(pairs.better.tolist(), pairs.worse.tolist(), strict=True))
 
 
+def test_a_verdict_counts_once_and_not_once_more_for_each_rater():
+    assert listed(pairs_of([record([Preference(1, 0), Preference(0, 1, rater="a")])])) == [(1, 0)]
+    assert len(pairs_of([record([Preference(1, 0, rater="b"), Preference(0, 1, rater="a")])])) == 2
+
+
 def test_a_ranking_implies_every_pair_of_unequal_ranks_and_counts_equal_ones():
     pairs = pairs_of([record([Ranking((0, 1, 1))])])
     assert listed(pairs) == [(0, 1), (0, 2)]

@@ -35,6 +35,12 @@ def test_a_ranking_gives_a_pair_for_each_two_ranks_apart_and_none_for_equal_ones
     assert pair_list(pairs_of([record(4, Ranking((1, 0, 1, None)))])) == [(1, 0), (1, 2)]
 
 
+def test_raters_are_heard_where_they_are_asked_for_and_else_their_verdict() -> None:
+    said = record(2, Preference(1, 0), Preference(0, 1, rater="a"), Preference(1, 0, rater="b"))
+    assert pair_list(pairs_of([said])) == [(1, 0)]
+    assert pair_list(pairs_of([said], select=lambda item: item.rater is not None)) == [(0, 1), (1, 0)]
+
+
 def test_ratings_are_compared_within_one_rater_and_criterion() -> None:
     feedback = (Rating(0, 3.0, rater="a"), Rating(1, 5.0, rater="a"), Rating(0, 1.0, rater="b"))
     assert pair_list(pairs_of([record(2, *feedback)])) == [(1, 0)]

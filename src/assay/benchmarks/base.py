@@ -21,6 +21,7 @@ from assay.records import (
     SpanLabels,
     StepLabels,
 )
+from assay.records.pairs import settled
 from assay.rewards.base import Reward, spec_of
 from assay.rewards.batches import score_each
 from assay.scores import Scores
@@ -59,7 +60,8 @@ def pairs_of(records: Sequence[Record], *, per_record: bool = False) -> Pairs:
     """All pairs that preferences, rankings and ratings imply.
 
     A ranking gives a pair for every two responses of unequal rank, ratings for every two that one rater rated unequally
-    under one criterion. With ``per_record`` the pairs of a record share a weight of 1; otherwise each pair weighs 1.
+    under one criterion; single raters only where there is no verdict of all (`assay.records.pairs.settled`). With
+    ``per_record`` the pairs of a record share a weight of 1; otherwise each pair weighs 1.
 
     Raises:
         ValueError: feedback names a response that its record does not have.
@@ -83,7 +85,7 @@ def pairs_of(records: Sequence[Record], *, per_record: bool = False) -> Pairs:
 
 def _compared(record: Record) -> Iterator[tuple[int, int, float]]:
     ratings: dict[tuple[str | None, str | None], list[Rating]] = {}
-    for item in record.feedback:
+    for item in settled(record.feedback):
         match item:
             case Preference():
                 _check(record, item.better, item.worse)

@@ -102,6 +102,8 @@ def from_base64(text: str) -> bytes:
 def _from_mapping(kind: Kind, value: Mapping[str, Any], root: Path) -> Part:
     if value.get("bytes") is not None:
         data = value["bytes"]
+        if isinstance(data, int):  # bytes() of a number would be that many zeros
+            raise BadRowError("bad_media", "a number where bytes belong", "give bytes, or base64 text")
         return _holding(kind, from_base64(data) if isinstance(data, str) else bytes(data))
     if value.get("data") is not None:
         return _holding(kind, from_base64(str(value["data"])))

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from assay.records import Feedback, Preference, Ranking, Rating, Record, SpanLabels, StepLabels
+from assay.records.pairs import settled
 
 Weigh: TypeAlias = Callable[[Record, Feedback], float]
 Select: TypeAlias = Callable[[Feedback], bool]
@@ -242,7 +243,7 @@ def with_offsets(records: Sequence[Record]) -> Iterator[tuple[int, Record]]:
 
 def _preferences(record: Record, select: Select) -> list[tuple[Preference, Feedback]]:
     """Preferences with the feedback they come from, from the most direct kind the record has."""
-    chosen = [item for item in record.feedback if select(item)]
+    chosen = settled(item for item in record.feedback if select(item))
     stated: list[tuple[Preference, Feedback]] = [(item, item) for item in chosen if isinstance(item, Preference)]
     if stated:
         return stated
@@ -255,7 +256,7 @@ def _preferences(record: Record, select: Select) -> list[tuple[Preference, Feedb
 
 
 def _ranked(record: Record, select: Select) -> list[tuple[list[tuple[int, int]], Feedback]]:
-    chosen = [item for item in record.feedback if select(item)]
+    chosen = settled(item for item in record.feedback if select(item))
     return _rankings(chosen) or _ranked_ratings(chosen) or _ranked_preferences(chosen)
 
 
