@@ -31,6 +31,7 @@ from assay.benchmarks.base import clusters, pairs_of, values_of
 from assay.metrics import Floats, Interval, Ints
 from assay.models.base import Batch
 from assay.models.heads import ScalarHead
+from assay.models.outputs import states_of
 from assay.models.hf import Backbone, load_backbone, quiet
 from assay.models.scratch import Size, subword_tokenizer, text_backbone
 from assay.objectives.pairwise import bradley_terry
@@ -223,7 +224,7 @@ def head_settings(seed: int) -> Settings:
     )  # fmt: skip
 
 
-def reader(reward: LearnedReward, store: StateStore) -> Callable[[Batch], Tensor]:
+def reader(reward: LearnedReward, store: StateStore) -> Callable[[Batch], list[Tensor]]:
     """The states of the backbone through the store, in the arithmetic that training uses: that of its weights."""
     loaded = reward.backbone.placement.dtype
     return store.open(reward, loaded if loaded in (torch.bfloat16, torch.float16) else None)
@@ -251,7 +252,7 @@ def values_by_states(reward: LearnedReward, records: Sequence[Record], store: St
     values = np.full(len(prepared.status), np.nan)
     if prepared.rows:
         states = reader(reward, store)(prepared.batch)
-        values[list(prepared.rows)] = metrics.floats(reward.head(states))
+        values[list(prepared.rows)] = metrics.floats(reward.head(states_of(states)).values)
     return values
 
 
