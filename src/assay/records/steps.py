@@ -99,6 +99,11 @@ def split_steps(record: Record, split: Split = lines) -> Record:
     return replace(record, responses=tuple(responses))
 
 
+def own_steps(response: Response) -> tuple[bool, ...]:
+    """Whether each step ends in a message of the response's own, not in what a tool or the environment says."""
+    return tuple([response.messages[end.message].role not in NOT_OWN for end in response.step_ends])
+
+
 def step_texts(response: Response) -> tuple[str, ...]:
     """The text of each step: from where the step before it ends, in the order of the messages, to its own end."""
     starts: dict[tuple[int, int], int] = {}
