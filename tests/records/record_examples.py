@@ -65,7 +65,7 @@ PUBLIC_ROWS: list[tuple[str, dict[str, Any]]] = [
     ("rlaif-v", {"image": "a.png", "question": "<image>\nwhat?", "chosen": "4", "rejected": "5", "image_wh": [[1, 2]]}),
     ("trl", {"prompt": [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "what?"}]}],
              "images": [{"bytes": png(1), "path": None}], "chosen": [GOOD], "rejected": [BAD]}),
-    ("mm-rlhf", {"prompt": "what?", "chosen": "4", "rejected": "5", "image": "mcq/1.png"}),
+    ("mm-rlhf", {"prompt": "what?", "chosen": "4", "rejected": "5", "image": "mcq/1.png", "rejected_reason": "no"}),
     ("mm-rlhf", {"prompt": "what?", "chosen": "4", "rejected": "5", "video": "short/1.mp4", "chosen_reason": "right"}),
     ("videofeedback", {"id": "v", "images": ["v_00.jpg", "v_01.jpg"], "text prompt": "a cat", "video link": "l",
                        **dict.fromkeys(VIDEO_RATINGS, 3), "conversations": [{"from": "gpt", "value": "3"}]}),

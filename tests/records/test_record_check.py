@@ -129,7 +129,7 @@ def test_preferences_come_from_the_most_direct_feedback_alone() -> None:
         Rating(2, 9.0, criterion="y"),
         Rating(2, 2.5, criterion="x"),
     ]
-    rankings = [Ranking((1, None, 0), rater="r"), Ranking((0, 0, 0))]
+    rankings = [Ranking((1, None, 0), rater="r"), Ranking((0, 0, 0), rater="s")]
     stated = [Preference(1, 2, probability=0.7)]
 
     def implied_by(feedback: list[Any]) -> tuple[Preference, ...]:

@@ -91,6 +91,33 @@ def test_files_that_are_not_what_they_are_called(tmp_path: Path) -> None:
         read(tmp_path / "dir")
 
 
+def test_tables_of_text(tmp_path: Path) -> None:
+    comma = tmp_path / "x.csv"
+    comma.write_bytes('\ufeffa,b\r\n1,"two\nlines, ""said"""\r\n\r\n3,\r\n'.encode())
+    assert list(rows_of(comma)) == [(2, {"a": "1", "b": 'two\nlines, "said"'}), (5, {"a": "3", "b": ""})]
+    tabs = tmp_path / "x.tsv.gz"
+    tabs.write_bytes(gzip.compress(b'a\tb\n1\t"open\n2\tx\ty\n3\t\xff\n4\tz\n'))
+    first, short, bad, last = rows_of(tabs)
+    assert first == (2, {"a": "1", "b": '"open'})
+    assert isinstance(short, Problem)
+    assert (short.first, short.code, short.cause) == (3, "bad_csv", "3 cells under 2 names")
+    assert isinstance(bad, Problem)
+    assert (bad.first, bad.code) == (4, "not_utf8")
+    assert last == (5, {"a": "4", "b": "z"})
+    comma.write_text('a,b\n1,2\n"3,4\n')
+    *_, broken = rows_of(comma)
+    assert isinstance(broken, Problem)
+    assert (broken.first, broken.code) == (3, "bad_csv")
+
+
+def test_tables_of_a_directory_are_read_where_nothing_else_is(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("prompt,chosen,rejected\nq,a,b\n")
+    (record,) = read(tmp_path)
+    assert (record.id, record.responses[0].text) == ("x.csv#2", "a")
+    (tmp_path / "x.jsonl").write_text('{"prompt": "p", "chosen": "c", "rejected": "d"}\n')
+    assert [record.id for record in read(tmp_path)] == ["x.jsonl#1"]
+
+
 def test_reading_again_starts_again_and_limit_stops(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text("\n".join(LINES))
     records = read(tmp_path / "x.jsonl", limit=3)

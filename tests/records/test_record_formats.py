@@ -241,6 +241,11 @@ def test_a_literal_tag_is_refused_rather_than_taken_for_a_picture(tmp_path: Path
     assert not list(tmp_path.glob("x.json*"))
 
 
+def test_a_number_is_no_picture() -> None:
+    with pytest.raises(RowError, match="bad_media: a number where bytes belong"):
+        one({"prompt": "q", "chosen": "a", "rejected": "b", "images": [{"bytes": 10**6}]})
+
+
 def test_swift_answers_with_their_own_pictures() -> None:
     row = {
         "messages": [{"role": "user", "content": "draw"}, {"role": "assistant", "content": "<image>"}],

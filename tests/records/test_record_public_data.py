@@ -63,7 +63,10 @@ def test_videoalign_example() -> None:
     assert isinstance(clip, Video)
     assert clip.path is not None
     assert clip.path.is_file()
-    assert not check(rows).counts
+    report = check(rows)
+    assert not report.counts
+    assert report.repeated == 9  # the published file repeats its three pairs
+    assert any(note.startswith("9 of 12 records repeat") for note in report.notes)
 
 
 def test_topical_chat_reproduces_the_published_correlation() -> None:

@@ -325,15 +325,18 @@ def test_rlaif_v_images_stand_where_their_tags_are(tmp_path: Path) -> None:
 
 def test_mm_rlhf_files_mix_images_and_videos(tmp_path: Path) -> None:
     row = {"id": 7, "prompt": "what?", "chosen": "yes", "rejected": "no"}
-    image = {**row, "image": "mcq/1.png", "chosen_reason": "right"}
-    first, second = written(tmp_path, [image, {**row, "video": "short/1.mp4"}])
-    assert first.prompt[0].parts == (Image.from_path(tmp_path / "mcq/1.png"), Text("what?"))
-    assert second.prompt[0].parts == (Video(path=tmp_path / "short/1.mp4"), Text("what?"))
-    assert first.feedback == (Preference(0, 1), Critique(0, "right"))
+    image, video = {**row, "image": "mcq/1.png"}, {**row, "video": "short/1.mp4"}
+    first, second = written(tmp_path, [video, {**image, "rejected_reason": "wrong"}])
+    assert first.prompt[0].parts == (Video(path=tmp_path / "short/1.mp4"), Text("what?"))
+    assert second.prompt[0].parts == (Image.from_path(tmp_path / "mcq/1.png"), Text("what?"))
+    assert second.feedback == (Preference(0, 1), Critique(1, "wrong"))
     assert [record.id for record in (first, second)] == ["7:1", "7:2"]
     assert first.context == {"item": 7}
     with pytest.raises(RowError, match="media_count: 0 of image and video"):
-        list(written(tmp_path, [image, row]))
+        written(tmp_path, [video, row])
+    with pytest.raises(RowError, match=r"row 2: unsupported_media: a video.*; read the file with format='mm-rlhf'"):
+        written(tmp_path, [image, video])
+    assert len(list(read(tmp_path / "data.jsonl", format="mm-rlhf"))) == 2
 
 
 def test_videofeedback_frames_are_one_video(tmp_path: Path) -> None:

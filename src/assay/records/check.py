@@ -13,7 +13,7 @@ from typing import Any
 from assay.media import Text, Video
 from assay.records.attachments import kind_of
 from assay.records.pairs import preferences_of
-from assay.records.record import Preference, Ranking, Rating, Record, SpanLabels, StepLabels
+from assay.records.record import Preference, Ranking, Rating, Record, SpanLabels, StepLabels, content_id
 
 _MOST_FINDINGS = 1000
 _LONE_POSITION = 0.99
@@ -99,7 +99,8 @@ class Report:
     """What `check` found. ``counts`` holds all findings by code, ``findings`` the first 1,000.
 
     ``first_is_best`` is the share of preferences whose better response comes before the worse one; ``directions`` says
-    in words how each kind of feedback was read. ``notes`` are suspicions about the whole.
+    in words how each kind of feedback was read. ``repeated`` counts records whose prompt and responses are those of an
+    earlier one. ``notes`` are suspicions about the whole.
     """
 
     records: int = 0
@@ -109,6 +110,7 @@ class Report:
     counts: dict[str, int] = field(default_factory=dict[str, int])
     findings: list[Finding] = field(default_factory=list[Finding])
     preferences: int = 0
+    repeated: int = 0
     first_is_best: float | None = None
     longer_is_better: float | None = None
     directions: list[str] = field(default_factory=list[str])
@@ -126,14 +128,16 @@ class Report:
 
 def check(records: Iterable[Record], *, media: bool = True) -> Report:
     """Look through records, streamed: duplicate ids, missing or empty media files, equal answers with a preference
-    between them, empty prompts and responses, feedback on responses or steps that are not there, and which way ranks
-    and preferences point. Memory: some 40 bytes a record for the ids, nothing else grows. ``media=False`` leaves the
+    between them, empty prompts and responses, feedback on responses or steps that are not there, which way ranks
+    and preferences point, and whole records that repeat. Memory: some 80 bytes a record for ids and contents, nothing
+    else grows. ``media=False`` leaves the
     files alone.
     """
     counter = _Counter()
-    seen = SeenIds()
+    seen, contents = SeenIds(), SeenIds()
     for position, record in enumerate(records):
         counter.take(record, position)
+        counter.result.repeated += contents.add(content_id(record.prompt, record.responses), position) is not None
         first = seen.add(record.id, position)
         if first is not None:
             counter.find("duplicate_id", record, position, f"also at position {first}")
@@ -184,6 +188,11 @@ class _Counter:
         if self.from_one:
             result.notes.append(
                 f"{self.from_one:,} rankings count from 1; a lower rank was read as better all the same"
+            )
+        if result.repeated:
+            result.notes.append(
+                f"{result.repeated:,} of {result.records:,} records repeat an earlier one: they count double in "
+                "training, and must not stand on both sides of a split"
             )
         if result.preferences:
             result.first_is_best = self.first / result.preferences

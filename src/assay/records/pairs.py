@@ -33,6 +33,8 @@ def settled(feedback: Iterable[Feedback]) -> list[Feedback]:
     Of the same kind and criterion, and about the same responses. To hear the raters, leave out first what has none.
     """
     said = list(feedback)
+    if all(item.rater is None for item in said):
+        return said
     together = {_subject(item) for item in said if item.rater is None}
     return [item for item in said if item.rater is None or _subject(item) not in together]
 

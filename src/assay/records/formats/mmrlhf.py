@@ -1,8 +1,9 @@
 """MM-RLHF pairs (Zhang et al. 2025, arXiv 2502.10391), ``dpo_pairs.jsonl`` and the rows of MM-RLHF-RewardBench.
 
 ``prompt``, ``chosen`` and ``rejected`` as text, with the path of an ``image`` or a ``video``; one file holds rows of
-both. ``chosen_reason`` and ``rejected_reason`` are critiques. Rows of one item share its ``id``, so a record is named
-``id:row`` and the item is context. The better response is number 0.
+both. Recognised by a video or by reasons: name the format for a file that begins with an image. ``chosen_reason`` and
+``rejected_reason`` are critiques. Rows of one item share its ``id``, so a record is named ``id:row`` and the item is
+context. The better response is number 0.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ _USED = frozenset({"id", "prompt", "chosen", "rejected", "image", "video", "chos
 
 
 def recognises(row: Any) -> bool:
-    """``prompt``, ``chosen`` and ``rejected``, all text, and the path of an ``image`` or a ``video``."""
+    """``prompt``, ``chosen`` and ``rejected``, all text, and a ``video``, or ``rejected_reason`` beside a medium."""
     if not isinstance(row, dict):
         return False
     columns = cast(Mapping[str, Any], row)
     if not all(isinstance(columns.get(name), str) for name in ("prompt", "chosen", "rejected")):
         return False
-    return (isinstance(columns.get("image"), str) or columns.get("video") is not None) and "images" not in columns
+    return "video" in columns or {"image", "rejected_reason"} <= columns.keys()
 
 
 def to_record(row: Mapping[str, Any], number: int, origin: Origin) -> Record:
@@ -52,5 +53,8 @@ def to_record(row: Mapping[str, Any], number: int, origin: Origin) -> Record:
 
 
 FORMAT = Format(
-    "mm-rlhf", '"prompt", "chosen", "rejected" (text) and the path of "image" or "video"', recognises, to_record
+    "mm-rlhf",
+    '"prompt", "chosen", "rejected" (text) and "video", or "image" with "rejected_reason"',
+    recognises,
+    to_record,
 )

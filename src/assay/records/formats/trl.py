@@ -27,8 +27,7 @@ from assay.records.problems import BadRowError
 from assay.records.record import Message, Preference, Record, Response
 
 _USED = frozenset({"id", "prompt", "chosen", "rejected", "images", "image", "margin"})
-_TEXTS = ("prompt", "chosen", "rejected")
-_OTHERS = frozenset({"score_rejected", "rejected_trace"})
+_OTHERS = frozenset({"score_rejected", "rejected_trace", "rejected_reason", "video"})
 _OTHER_PROMPTS = frozenset({"conversations", "messages", "instruction", "question", "query", "context"})
 
 
@@ -40,15 +39,8 @@ def recognises(row: Any) -> bool:
     if not {"chosen", "rejected"} <= names or not (_is_answer(row["chosen"]) and _is_answer(row["rejected"])):
         return False
     if "prompt" in names:
-        return not (names & _OTHERS or ("subset" in names and "chosen_model" in names) or _of_one_medium(row))
+        return not (names & _OTHERS or ("subset" in names and "chosen_model" in names))
     return not names & _OTHER_PROMPTS and not str(row["chosen"]).startswith("\n\nHuman:")
-
-
-def _of_one_medium(row: Any) -> bool:
-    """Text with the path of one image or video: rows of MM-RLHF."""
-    columns = cast(Mapping[str, Any], row)
-    single = isinstance(columns.get("image"), str) or columns.get("video") is not None
-    return single and "images" not in columns and all(isinstance(columns[name], str) for name in _TEXTS)
 
 
 def _is_answer(value: Any) -> bool:
@@ -57,6 +49,9 @@ def _is_answer(value: Any) -> bool:
 
 def to_record(row: Mapping[str, Any], number: int, origin: Origin) -> Record:
     """The better response is number 0."""
+    if row.get("video") or row.get("videos"):
+        cause = "a video, which TRL rows do not hold"
+        raise BadRowError("unsupported_media", cause, "read the file with format='mm-rlhf'")
     prompt, chosen, rejected = _split(row.get("prompt"), row["chosen"], row["rejected"])
     images = images_of(row)
     if not images and isinstance(prompt, str) and isinstance(chosen, str) and isinstance(rejected, str):
