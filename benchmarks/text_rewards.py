@@ -31,8 +31,8 @@ from assay.benchmarks.base import clusters, pairs_of, values_of
 from assay.metrics import Floats, Interval, Ints
 from assay.models.base import Batch
 from assay.models.heads import ScalarHead
-from assay.models.outputs import states_of
 from assay.models.hf import Backbone, load_backbone, quiet
+from assay.models.outputs import states_of
 from assay.models.scratch import Size, subword_tokenizer, text_backbone
 from assay.objectives.pairwise import bradley_terry
 from assay.records import Preference, Ranking, Record, read
