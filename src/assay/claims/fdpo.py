@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from assay.claims.base import Check, Outcome
 from assay.claims.fit import fit
@@ -47,7 +47,7 @@ def _one(seed: int, sabotage: bool) -> tuple[float, float, float, float, float]:
     signs = _signs(words.reshape(_RESPONSES, _SEGMENTS, _LENGTH))
     if sabotage:
         signs = signs.abs()
-    policy = start.clone().requires_grad_()
+    policy = nn.Parameter(start.clone())
     neutral = (signs == 0).repeat_interleave(_LENGTH, 1)
     other = torch.where(neutral, _WORDS - 1, words)
     change = (_gradient(policy, start, words, signs) - _gradient(policy, start, other, signs)).abs().max()
