@@ -29,7 +29,7 @@ def load(
 ) -> Reward:
     """A reward by reference.
 
-    - a directory written by `LearnedReward.save` (``assay train`` writes one);
+    - a directory written by `LearnedReward.save` (``assay train`` writes one) or `Calibrated.save`;
     - a directory or hub id of a transformers sequence classifier (``label`` where it has several);
     - a directory that LLaMA-Factory's reward stage wrote (``value_head.safetensors`` beside a model or an adapter);
     - ``file.py:name``: a reward, or a function or class without required arguments that makes one. The file is run.
@@ -110,9 +110,12 @@ def _run(file: Path) -> ModuleType:
 
 def _from_directory(place: Path, device: str | torch.device, dtype: str | torch.dtype, label: Any) -> Reward:
     from assay.rewards import saving
+    from assay.rewards.calibrated import Calibrated, is_calibrated
     from assay.rewards.classifier import load_classifier
     from assay.rewards.value_head import has_value_head, load_value_head
 
+    if is_calibrated(place):
+        return Calibrated.load(place, device=device, dtype=dtype)
     if saving.is_saved(place):
         return saving.load(place, device=device, dtype=dtype)
     if has_value_head(place):
