@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from assay.models.heads.linear import linear
+from assay.models.heads.linear import linear, zeros
 
 Conditioning: TypeAlias = Callable[[int, int, int], nn.Module]
 """``(hidden, width, seed)`` to a module ``(states [rows, hidden], condition [rows, width]) -> [rows, hidden]``."""
@@ -29,8 +29,7 @@ class Film(nn.Module):
 
     def __init__(self, hidden: int, width: int, seed: int = 0) -> None:
         super().__init__()
-        self.linear = nn.Linear(width, 2 * hidden, bias=False, dtype=torch.float32)
-        nn.init.zeros_(self.linear.weight)
+        self.linear = zeros(width, 2 * hidden)
         self.register_buffer("population", torch.full((width,), 1.0 / width))
 
     def forward(self, hidden: Tensor, condition: Tensor) -> Tensor:
@@ -51,8 +50,7 @@ class Concat(nn.Module):
     def __init__(self, hidden: int, width: int, seed: int = 0) -> None:
         super().__init__()
         self.inner = linear(hidden + width, hidden, bias=True, seed=seed)
-        self.outer = nn.Linear(hidden, hidden, bias=False, dtype=torch.float32)
-        nn.init.zeros_(self.outer.weight)
+        self.outer = zeros(hidden, hidden)
         self.register_buffer("population", torch.full((width,), 1.0 / width))
 
     def forward(self, hidden: Tensor, condition: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import nn
 
 from assay.models.heads.conditioned import Conditioning, Film
 from assay.models.heads.front import Front
-from assay.models.heads.linear import linear
+from assay.models.heads.linear import linear, zeros
 from assay.models.heads.pooling import Pool, last_read
 from assay.models.outputs import Outputs, States, blank
 
@@ -39,8 +39,7 @@ class GaussianHead(nn.Module):
         self.has_bias = bias
         self.front = Front(hidden, pool=pool, norm=norm, condition=condition, by=by, seed=seed)
         self.mean = linear(hidden, 1, bias=bias, seed=seed)
-        self.spread = linear(hidden, 1, bias=True, seed=seed)
-        nn.init.zeros_(self.spread.weight)
+        self.spread = zeros(hidden, 1, bias=True)
 
     def options(self) -> dict[str, Any]:
         """What the constructor takes."""
