@@ -13,7 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
 
-NAMES = ("sharing", "choice", "training_step", "packing", "pictures", "exactness", "overhead")
+NAMES = ("sharing", "choice", "training_step", "step_scoring", "packing", "pictures", "exactness", "overhead")
 
 
 def work(name: str) -> object:
@@ -22,6 +22,7 @@ def work(name: str) -> object:
     import packing
     import pictures
     import sharing
+    import step_scoring
     import training_step
 
     return {
@@ -29,6 +30,7 @@ def work(name: str) -> object:
         "choice": sharing.choice,
         "exactness": sharing.exactness,
         "training_step": training_step.rows,
+        "step_scoring": step_scoring.rows,
         "packing": packing.rows,
         "pictures": pictures.rows,
         "overhead": overhead.rows,

@@ -62,8 +62,9 @@ class Result:
 
     ``total`` counts the modified solutions, ``by_class`` each kind of error (and ``multi_solutions``, which has none),
     ``originals`` the correct samples, which are not in the total. ``first_error_accuracy``: the first wrong step was
-    called wrong; a solution that is there twice (``idx`` and class) counts once. ``similarity``: mean difference of the shares called right in a modified solution and its original,
-    0 for a reward that sees no error. ``abstained`` responses have no step scores and are left out.
+    called wrong. ``similarity``: mean difference of the shares called right in a modified solution and its original,
+    0 for a reward that sees no error. A solution that is there twice (``idx`` and class) counts once; ``abstained``
+    responses have no step scores and are left out.
     """
 
     total: Counts

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from assay.models.layout import Layout
     from assay.models.prepare import OnTooLong, Prepared
     from assay.models.reading import Where
-    from assay.records import Message, Record
+    from assay.records import Message, Record, Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,5 +162,17 @@ class Encoder(Protocol):
         ``(directory, written, *, device, dtype) -> Encoder`` that reads it back and raises `CheckpointError` where the
         files no longer are what was written. ``head`` is offered to formats that hold a head too, and
         ``transformers_class`` in what is given names such a format.
+        """
+        ...
+
+
+class Generator(Protocol):
+    """A policy that goes on from what was said so far."""
+
+    def generate(self, prefixes: Sequence[Record], n: int, seed: int = 0, /) -> list[list[Response]]:
+        """For each prefix ``n`` whole responses that begin with it, the same for the same seed.
+
+        A prefix is a record with one response, what was said so far; with none, nothing was. What is sampled for a
+        prefix does not depend on the prefixes beside it.
         """
         ...
