@@ -137,6 +137,19 @@ def test_nlvr() -> None:
     picture = records[0].prompt[0].parts[0]
     assert isinstance(picture, Image)
     assert picture.pil().size == (400, 100)
+    official = list(read(needed("mm-nlvr/sample_layout/dev/dev.json")))
+    assert len(official) == 10
+    packed = {record.context["identifier"]: record for record in records if record.id.endswith("-0")}
+    present = 0
+    for record in official:
+        same, image = packed[record.context["identifier"]], record.prompt[0].parts[0]
+        assert record.feedback == same.feedback
+        assert isinstance(image, Image)
+        assert image.path is not None
+        if image.path.is_file():
+            present += 1
+            assert record.prompt == same.prompt  # one by path, one by bytes: equal by content
+    assert present == 7  # the sample has the pictures of seven
 
 
 def test_mj_bench_quality_in_both_layouts() -> None:

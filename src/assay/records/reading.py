@@ -128,6 +128,9 @@ def read(
 ) -> Records:
     """The records of a file or of the data files of a directory, streamed; nothing is decoded, memory stays flat.
 
+    Files are JSON Lines, JSON arrays, CSV and TSV (all also with .gz) or Parquet; of a directory, tables of text are
+    read if it holds nothing else.
+
     The format is recognised from the columns of the first row unless named. ``split`` chooses among the files of a
     directory by name (``train`` finds ``train.jsonl``, ``train-00000-of-00002.parquet``, ``train/...``).
     Relative media paths start at ``media_root``, else at the file's folder. ``easy-vqa:train`` and ``easy-vqa:test``

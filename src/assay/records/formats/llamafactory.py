@@ -34,7 +34,7 @@ def recognises(row: Any) -> bool:
     if not isinstance(row, dict):
         return False
     names = cast(Mapping[str, Any], row).keys()
-    scored = {"prompt", "score_rejected"} <= names
+    scored = {"score_chosen", "score_rejected"} <= names
     return {"chosen", "rejected"} <= names and bool(names & {"conversations", "messages", "instruction"}) and not scored
 
 

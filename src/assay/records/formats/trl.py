@@ -38,8 +38,10 @@ def recognises(row: Any) -> bool:
     names = cast(Mapping[str, Any], row).keys()
     if not {"chosen", "rejected"} <= names or not (_is_answer(row["chosen"]) and _is_answer(row["rejected"])):
         return False
+    if names & _OTHERS:
+        return False
     if "prompt" in names:
-        return not (names & _OTHERS or ("subset" in names and "chosen_model" in names))
+        return not ("subset" in names and "chosen_model" in names)
     return not names & _OTHER_PROMPTS and not str(row["chosen"]).startswith("\n\nHuman:")
 
 

@@ -1,6 +1,6 @@
 """UltraFeedback binarized (Tunstall et al. 2023, arXiv 2310.16944): two conversations with the score of each.
 
-``prompt``, ``chosen``, ``rejected``, ``score_chosen``, ``score_rejected``: the preference has the difference of the
+``chosen``, ``rejected``, ``score_chosen``, ``score_rejected`` [, ``prompt``]: the preference has the difference of the
 scores as its margin, which can be 0 (or below), and each score is a `Rating`. ``messages`` repeats the chosen one.
 """
 
@@ -14,11 +14,11 @@ from assay.records.formats import trl
 from assay.records.formats.base import Format, Origin
 from assay.records.record import Preference, Rating, Record
 
-_COLUMNS = frozenset({"prompt", "chosen", "rejected", "score_chosen", "score_rejected"})
+_COLUMNS = frozenset({"chosen", "rejected", "score_chosen", "score_rejected"})
 
 
 def recognises(row: Any) -> bool:
-    """``prompt``, ``chosen``, ``rejected``, ``score_chosen`` and ``score_rejected``."""
+    """``chosen``, ``rejected``, ``score_chosen`` and ``score_rejected``."""
     return isinstance(row, dict) and cast(Mapping[str, Any], row).keys() >= _COLUMNS
 
 
@@ -36,7 +36,7 @@ def to_record(row: Mapping[str, Any], number: int, origin: Origin) -> Record:
 
 FORMAT = Format(
     "ultrafeedback-binarized",
-    '"prompt", "chosen", "rejected", "score_chosen", "score_rejected"',
+    '"chosen", "rejected", "score_chosen", "score_rejected" [, "prompt"]',
     recognises,
     to_record,
 )
