@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from assay.models.hf import Backbone, backbone_from
+from assay.models.towers import Pretrained
 from assay.rewards.learned import LearnedReward
 
 _CHATML = (
@@ -324,6 +325,85 @@ def _mel(bands: int, seconds: int) -> Any:
     from transformers import WhisperFeatureExtractor
 
     return cast("Any", WhisperFeatureExtractor)(feature_size=bands, sampling_rate=16000, chunk_length=seconds)
+
+
+def tiny_clip(seed: int = 0) -> Pretrained:
+    """CLIP: texts of up to 77 tokens and pictures of 32 pixels in one space of 24 dimensions."""
+    from transformers import CLIPConfig, CLIPModel
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    tokenizer = _framed_tokenizer()
+    config = CLIPConfig(
+        text_config={**_VISION, "vocab_size": len(tokenizer), **_frame_ids(tokenizer)},
+        vision_config={**_VISION, "image_size": 32, "patch_size": 8},
+        projection_dim=24,
+    )
+    size = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
+    return Pretrained(_built(CLIPModel, config, seed), tokenizer, cast("Any", CLIPImageProcessorPil)(**size))
+
+
+def tiny_siglip(seed: int = 0) -> Pretrained:
+    """SigLIP: texts padded to 64 tokens and pictures of 32 pixels in one space of 32 dimensions."""
+    from transformers import SiglipConfig, SiglipModel
+    from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+
+    tokenizer = _framed_tokenizer()
+    config = SiglipConfig(
+        text_config={**_VISION, "vocab_size": len(tokenizer), "projection_size": 32, **_frame_ids(tokenizer)},
+        vision_config={**_VISION, "image_size": 32, "patch_size": 8},
+    )
+    processor = cast("Any", SiglipImageProcessorPil)(size={"height": 32, "width": 32})
+    return Pretrained(_built(SiglipModel, config, seed), tokenizer, processor)
+
+
+def tiny_clap(seed: int = 0) -> Pretrained:
+    """CLAP: texts and sounds of up to a second in one space of 24 dimensions."""
+    from transformers import ClapConfig, ClapFeatureExtractor, ClapModel
+
+    tokenizer = _framed_tokenizer()
+    text = {**_VISION, "vocab_size": len(tokenizer), "max_position_embeddings": 66, "pad_token_id": 0}
+    audio: dict[str, Any] = {"spec_size": 64, "num_mel_bins": 16, "patch_size": 4, "patch_stride": [4, 4]}
+    audio |= {"patch_embeds_hidden_size": 8, "hidden_size": 16, "depths": [1, 1], "num_attention_heads": [2, 2]}
+    audio |= {"window_size": 4, "num_hidden_layers": 2}
+    config = ClapConfig(text_config=text, audio_config=audio, projection_dim=24)
+    sounds = {"feature_size": 16, "sampling_rate": 16000, "max_length_s": 1, "hop_length": 160}
+    extractor = cast("Any", ClapFeatureExtractor)(**sounds, truncation="rand_trunc", frequency_max=8000)
+    return Pretrained(_built(ClapModel, config, seed), tokenizer, sounds=extractor)
+
+
+def tiny_whisper(seed: int = 0, *, seconds: int = 2) -> Pretrained:
+    """Whisper: an encoder of 32 dimensions that hears up to ``seconds``, over 16 mel bands."""
+    from transformers import WhisperConfig, WhisperModel
+
+    size: dict[str, Any] = {"d_model": 32, "encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 64}
+    size |= {"decoder_layers": 1, "decoder_attention_heads": 2, "decoder_ffn_dim": 64, "vocab_size": 64}
+    ids = dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id"), 0)
+    config = WhisperConfig(**size, **ids, num_mel_bins=16, max_source_positions=50 * seconds)
+    return Pretrained(_built(WhisperModel, config, seed), sounds=_mel(16, seconds))
+
+
+def tiny_bert(seed: int = 0) -> Pretrained:
+    """BERT: an encoder of texts, 32 dimensions."""
+    from transformers import BertConfig, BertModel
+
+    tokenizer = _framed_tokenizer()
+    config = BertConfig(**_VISION, vocab_size=len(tokenizer), max_position_embeddings=64)
+    return Pretrained(_built(BertModel, config, seed), tokenizer)
+
+
+def _frame_ids(tokenizer: Any) -> dict[str, int]:
+    return {name: int(getattr(tokenizer, name)) for name in ("pad_token_id", "bos_token_id", "eos_token_id")}
+
+
+def _framed_tokenizer() -> Any:
+    """The tokenizer with ``<bos> ... <eos>`` around every text, as encoders have."""
+    from tokenizers import processors
+
+    tokenizer = tiny_tokenizer()
+    special = [(name, tokenizer.convert_tokens_to_ids(name)) for name in ("<bos>", "<eos>")]
+    framed: Any = processors.TemplateProcessing(single="<bos> $A <eos>", special_tokens=special)
+    tokenizer.backend_tokenizer.post_processor = framed
+    return tokenizer
 
 
 def learned_reward(backbone: Backbone | None = None, seed: int = 0, **options: Any) -> LearnedReward:

@@ -223,10 +223,10 @@ def load_backbone(
     )
 
 
-def load_module(place: Path, where: Placement, *, attention: str = "sdpa", kind: Any = None) -> nn.Module:
+def load_module(place: Path, where: Placement, *, attention: str | None = "sdpa", kind: Any = None) -> nn.Module:
     """The model of `load_backbone` alone: safetensors only, every weight found, none of the checkpoint's code run.
 
-    ``kind`` is another auto class of transformers than ``AutoModel``.
+    ``kind`` is another class of transformers than ``AutoModel``; ``attention`` None is what the class chooses.
     """
     from transformers import AutoConfig, AutoModel
 
@@ -236,7 +236,8 @@ def load_module(place: Path, where: Placement, *, attention: str = "sdpa", kind:
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"{place}: no model configuration could be read: {error}") from error
     check_checkpoint(place, config)
-    options = {"dtype": where.dtype, "attn_implementation": attention, "use_safetensors": True, **local}
+    options: dict[str, Any] = {"dtype": where.dtype, "use_safetensors": True, **local}
+    options |= {"attn_implementation": attention} if attention is not None else {}
     try:
         with quiet():
             module, report = cast("Any", kind or AutoModel).from_pretrained(

@@ -19,6 +19,8 @@ from assay.models.frames import Frames
 
 Expansion = Callable[[Mapping[str, Any]], str]
 Medium: TypeAlias = Image | Audio
+Process: TypeAlias = Callable[[Any, "PictureLayout", Any], Mapping[str, Any]]
+"""What a processor gives for one medium, decoded: a PIL picture, or samples ``[samples]`` at the processor's rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class PictureLayout:
     ``placeholder`` is what its chat template writes for one of them; ``expand`` turns what the processor gave for it
     into the text that replaces the placeholder; ``token`` is the token in that text that carries features. ``takes``
     is the kind of medium. ``typed`` says that token types are 1 at such tokens and 0 elsewhere. ``arguments`` are
-    further arguments of the processor. ``nested``: the processor takes lists of pictures per prompt.
+    further arguments of the processor. ``nested``: the processor takes lists of pictures per prompt. ``process`` runs
+    the processor; None is `picture_inputs` or `sound_inputs`.
     """
 
     placeholder: str
@@ -39,6 +42,7 @@ class PictureLayout:
     nested: bool = False
     arguments: Mapping[str, Any] | None = None
     takes: type[Medium] = Image
+    process: Process | None = None
 
     def types(self, ids: Tensor) -> Tensor | None:
         """Token types ``[length]`` of a sequence, None for a class without."""
@@ -278,7 +282,7 @@ class Pictures:
 
     def _make(self, key: str, decode: Callable[[], Any]) -> Picture:
         decoded = decode()
-        process = picture_inputs if self.layout.takes is Image else sound_inputs
+        process = self.layout.process or (picture_inputs if self.layout.takes is Image else sound_inputs)
         made = process(self.processor, self.layout, decoded)
         with self._lock:
             self.decoded += 1

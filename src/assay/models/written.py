@@ -79,12 +79,12 @@ def read(
     where = placement(device, dtype)
     adapter = written["adapter"]
     module = load_module(located(adapter["base"]) if adapter else directory, where)
-    tokenizer = _tokenizer(directory, written["tokenizer"])
+    tokenizer = own_tokenizer(directory, written["tokenizer"])
     layout = picture_layout(cast("Any", module).config, tokenizer)
     processor = processor_of(directory, layout, local_files_only=True) if layout is not None else None
     frames = Frames(**written["frames"]) if written.get("frames") is not None else None
     backbone = Backbone(
-        module=_with_adapter(module, directory / "adapter") if adapter else module,
+        module=with_adapter(module, directory / "adapter") if adapter else module,
         tokenizer=tokenizer,
         template=_read_template(written["template"], tokenizer, layout),
         placement=where,
@@ -99,7 +99,7 @@ def read(
 
 def fingerprints(backbone: Backbone) -> dict[str, str]:
     """What shapes a backbone's input and arithmetic: template, tokenizer, preprocessing, configuration, dtype."""
-    config = _arithmetic(cast("Mapping[str, Any]", backbone.config.to_dict()))
+    config = arithmetic(cast("Mapping[str, Any]", backbone.config.to_dict()))
     return {
         "template": backbone.template.fingerprint,
         "tokenizer": tokenizer_fingerprint(backbone.tokenizer),
@@ -117,10 +117,10 @@ _NOT_ARITHMETIC = frozenset(
 )
 
 
-def _arithmetic(config: Mapping[str, Any]) -> dict[str, Any]:
+def arithmetic(config: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a configuration that change what the model computes."""
     kept = {name: value for name, value in config.items() if name not in _NOT_ARITHMETIC}
-    return {name: _arithmetic(v) if isinstance(v, Mapping) else v for name, v in sorted(kept.items())}
+    return {name: arithmetic(v) if isinstance(v, Mapping) else v for name, v in sorted(kept.items())}
 
 
 def _write_model(backbone: Backbone, head: nn.Module, directory: Path) -> str | None:
@@ -195,7 +195,7 @@ def _write_inputs(backbone: Backbone, directory: Path) -> None:
         backbone.pictures.processor.save_pretrained(directory)
 
 
-def _tokenizer(place: Path, name: str) -> Any:
+def own_tokenizer(place: Path, name: str) -> Any:
     """The tokenizer by its own class: the automatic choice goes by the model's class, and may split text otherwise."""
     import transformers
 
@@ -205,7 +205,7 @@ def _tokenizer(place: Path, name: str) -> Any:
     return cast("Any", kind).from_pretrained(place, local_files_only=True)
 
 
-def _with_adapter(module: nn.Module, directory: Path) -> nn.Module:
+def with_adapter(module: nn.Module, directory: Path) -> nn.Module:
     from peft import PeftModel
 
     read_header(safetensors_file(directory, "adapter_model"))
