@@ -31,7 +31,7 @@ from assay.records.formats import Target, format_named
 from assay.records.formats.fsdd import WORDS
 from assay.records.formats.tara import without_tools
 from assay.records.losses import lost
-from assay.records.pairs import settled
+from assay.records.pairs import ordered_pairs, settled
 
 
 def written(folder: Path, rows: Sequence[Mapping[str, Any]], name: str = "data.jsonl") -> list[Record]:
@@ -462,6 +462,12 @@ def test_what_a_public_set_holds_and_pairs_do_not_is_reported(tmp_path: Path) ->
     assert lost(records[1], rows, trl, tmp_path) == {"feedback"}  # the strength, the rater and the critique
     with pytest.raises(FormatError, match="helpsteer3 can only be read"):
         write(records, tmp_path / "x.jsonl", format="helpsteer3")
+
+
+def test_rows_of_pairs_under_several_criteria_have_ids_of_their_own(tmp_path: Path) -> None:
+    row = {"id": "v", "path_A": "a.mp4", "path_B": "b.mp4", "prompt": "a cat", "VQ": "B", "MQ": "B", "TA": "A"}
+    (record,) = written(tmp_path, [row])
+    assert [name for name, _ in ordered_pairs(record)] == ["v:1>0:VQ", "v:1>0:MQ", "v:0>1"]
 
 
 def test_rows_of_a_group_that_lie_apart_and_broken_rows_within_it(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from itertools import combinations
 from typing import Any
@@ -49,7 +50,8 @@ def _subject(feedback: Feedback) -> tuple[Any, ...]:
 def ordered_pairs(record: Record) -> list[tuple[str, Preference]]:
     """The preferences that a chosen/rejected row can hold, each with the id of its row.
 
-    A record of one keeps its id; of several, each adds ``:better>worse``. Explicit ties are left out.
+    A record of one keeps its id; of several, each adds ``:better>worse``, and criterion and rater where several are of
+    the same two. Explicit ties are left out.
 
     Raises:
         BadRowError: nothing orders two of the responses.
@@ -60,7 +62,13 @@ def ordered_pairs(record: Record) -> list[tuple[str, Preference]]:
         raise BadRowError("no_preference", cause, "add a preference, a ranking or ratings, or leave the record out")
     if len(found) == 1:
         return [(record.id, found[0])]
-    return [(f"{record.id}:{preference.better}>{preference.worse}", preference) for preference in found]
+    counts = Counter((item.better, item.worse) for item in found)
+    return [(f"{record.id}:{_name(item, counts[item.better, item.worse] > 1)}", item) for item in found]
+
+
+def _name(preference: Preference, shared: bool) -> str:
+    whose = [part for part in (preference.criterion, preference.rater) if part is not None] if shared else []
+    return ":".join([f"{preference.better}>{preference.worse}", *whose])
 
 
 def _of_ranking(ranking: Ranking) -> list[Preference]:
