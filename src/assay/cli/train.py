@@ -89,7 +89,7 @@ def train(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Train a reward: a scalar head on a backbone, by OBJECTIVE, from records with feedback.
+    """Train a reward: a head that OBJECTIVE can train, on a backbone, from records with feedback.
 
     The output directory appears when the reward is whole; checkpoints lie beside it in DIR.training, and the same
     command goes on from the newest one. Held-out records that also occur in the training data are reported first.
@@ -133,7 +133,7 @@ def train(
         patience=patience,
         checkpoint_every=checkpoint_every,
     )
-    reward = _reward(model, device, dtype, seed, head_bias, head_norm, max_length)
+    reward = _reward(model, objective, device, dtype, seed, head_bias, head_norm, max_length)
     shared = overlap(records, held_out) if held_out else None
     if shared is not None:
         typer.echo("\n".join(("overlap of evaluation and training data:", *shared.lines())), err=True)
@@ -209,20 +209,21 @@ def _freeze(names: Sequence[str]) -> Freeze:
 
 
 def _reward(
-    model: str, device: str, dtype: str, seed: int, bias: bool, norm: bool, max_length: int | None
+    model: str, objective: str, device: str, dtype: str, seed: int, bias: bool, norm: bool, max_length: int | None
 ) -> LearnedReward:
-    from assay.models.heads import ScalarHead
     from assay.models.hf import load_backbone
     from assay.rewards import saving
     from assay.rewards.learned import LearnedReward
+    from assay.training.names import head_for
+    from assay.training.names import objective as named
 
     if saving.is_saved(Path(model)):
         if bias or norm or max_length is not None:
             raise UsageError(f"{model} is a saved reward: its head and length are as they were saved")
         return LearnedReward.load(model, device=device, dtype=dtype)
     backbone = load_backbone(model, device=device, dtype=dtype)
-    head = ScalarHead(backbone.hidden_size, bias=bias, norm=norm, seed=seed)
-    return LearnedReward(backbone, head, max_length=max_length)
+    fitting = head_for(named(objective), backbone.hidden_size, bias=bias, norm=norm, seed=seed)
+    return LearnedReward(backbone, fitting.head, read=fitting.read, max_length=max_length)
 
 
 def _lines(result: Result, output: Path, bad: int) -> list[str]:

@@ -52,7 +52,7 @@ def written(value: Any) -> Any:
     if value is None or isinstance(value, str | int | float | bool):
         return value
     if isinstance(value, Mapping):
-        return {"mapping": {str(key): written(item) for key, item in cast("Mapping[Any, Any]", value).items()}}
+        return {"mapping": [[str(key), written(item)] for key, item in cast("Mapping[Any, Any]", value).items()]}
     if isinstance(value, Sequence):
         return [written(item) for item in cast("Sequence[Any]", value)]
     if callable(value):
@@ -70,7 +70,7 @@ def read(value: Any) -> Any:
         return tuple(read(item) for item in cast("list[Any]", value))
     if isinstance(value, dict):
         ((kind, content),) = cast("dict[str, Any]", value).items()
-        return {key: read(item) for key, item in content.items()} if kind == "mapping" else found(str(content))
+        return {key: read(item) for key, item in content} if kind == "mapping" else found(str(content))
     return value
 
 

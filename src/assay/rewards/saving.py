@@ -214,7 +214,10 @@ def _read(place: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{place}: its manifest or marker is damaged: {error}") from error
     if format_number != _FORMAT:
-        raise CheckpointError(f"{place}: written in format {format_number}, this version reads format {_FORMAT}")
+        raise CheckpointError(
+            f"{place}: written in format {format_number}, this version reads format {_FORMAT}: "
+            "load it with the version that wrote it, or train it again"
+        )
     for name, size in sizes.items():
         file = place / name
         if not file.is_file() or file.stat().st_size != size:

@@ -34,8 +34,8 @@ def run_key(
     return {
         "model": reward.fingerprint()[:16],
         "objective": fingerprint(supervision)[:16],
-        "records": _digest(records),
-        "evaluation records": _digest(evaluate),
+        "records": _digest(records, reward.spec.needs),
+        "evaluation records": _digest(evaluate, reward.spec.needs),
         "processes": str(processes),
         **told,
     }
@@ -45,10 +45,12 @@ def _told(value: object) -> str:
     return f"{value.__qualname__} {fingerprint(value)[:16]}" if isinstance(value, FunctionType) else repr(value)
 
 
-def _digest(records: Sequence[Record]) -> str:
+def _digest(records: Sequence[Record], columns: Sequence[str]) -> str:
     digest = hashlib.sha256()
     for record in records:
-        digest.update(f"{record.id} {content_id(record.prompt, record.responses)} {record.feedback}\n".encode())
+        seen = [record.context.get(column) for column in columns]
+        told = f"{record.id} {content_id(record.prompt, record.responses)} {record.feedback}"
+        digest.update(f"{told} {seen}\n".encode() if columns else f"{told}\n".encode())
     return f"{len(records)} of {digest.hexdigest()[:16]}"
 
 

@@ -7,11 +7,26 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import final
+
+from torch import nn
 
 import assay.objectives
+from assay.models.heads import GaussianHead, ScalarHead, StepHead
+from assay.models.reading import Where, last, step_ends
 from assay.training.supervision import Objective, supervise
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """A head, and where it reads."""
+
+    head: nn.Module
+    read: Where
 
 
 class UnknownObjectiveError(LookupError):
@@ -50,6 +65,26 @@ def objective(reference: str) -> Objective:
         found = known[reference]
     supervise(found)
     return found
+
+
+def head_for(chosen: Objective, hidden: int, *, bias: bool = False, norm: bool = False, seed: int = 0) -> Fitting:
+    """An untrained head that gives what an objective names, and what it reads; else a scalar head on the last token.
+
+    Raises:
+        ValueError: the head has to be told more than the objective says.
+    """
+    named = list(inspect.signature(chosen).parameters)
+    if named[:2] in (["steps", "labels"], ["logits", "labels"]):
+        classes = 1 if named[0] == "steps" else 2
+        return Fitting(StepHead(hidden, classes=classes, norm=norm, seed=seed), step_ends)
+    if named[:2] == ["logits", "targets"]:
+        raise ValueError(
+            f"{getattr(chosen, '__name__', chosen)} needs an OrdinalHead with as many levels as the ratings have: make "
+            "it in Python, LearnedReward(backbone, OrdinalHead(backbone.hidden_size, levels=5))"
+        )
+    if "log_variance" in named:
+        return Fitting(GaussianHead(hidden, norm=norm, seed=seed), last)
+    return Fitting(ScalarHead(hidden, bias=bias, norm=norm, seed=seed), last)
 
 
 def _fits(value: Objective) -> bool:

@@ -14,7 +14,7 @@ from assay.training.settings import Settings
 from assay.training.supervision import Supervision
 
 if TYPE_CHECKING:
-    from assay.models.hf import Backbone
+    from assay.models.base import Encoder
     from assay.rewards.learned import LearnedReward
     from assay.training.result import Result
 
@@ -50,7 +50,7 @@ class Training:
     stages: tuple[Stage, ...]
     options: dict[str, Any] = field(default_factory=dict[str, Any])
 
-    def reward(self, backbone: Backbone) -> LearnedReward:
+    def reward(self, backbone: Encoder) -> LearnedReward:
         """The untrained reward on a backbone."""
         from assay.rewards.learned import LearnedReward
 
@@ -58,7 +58,7 @@ class Training:
 
     def run(
         self,
-        backbone: Backbone,
+        backbone: Encoder,
         records: Sequence[Record],
         *,
         evaluate: Sequence[Record] = (),

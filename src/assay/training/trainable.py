@@ -12,9 +12,11 @@ from assay.training.settings import Settings
 
 
 def frozen_weights(reward: LearnedReward, settings: Settings) -> set[int]:
-    """The identities of the weights that stay as they are; beside adapters, all of the backbone's own."""
+    """The identities of the weights that stay as they are: what is frozen, what the head fixes, and, beside adapters,
+    all of the backbone's own."""
+    fixed = (weight for weight in reward.head.parameters() if not weight.requires_grad)
     whole = backbone(reward) if settings.lora is not None else ()
-    return {id(weight) for weight in (*settings.freeze(reward), *whole)}
+    return {id(weight) for weight in (*settings.freeze(reward), *fixed, *whole)}
 
 
 def trainable(reward: LearnedReward, settings: Settings) -> LearnedReward:
