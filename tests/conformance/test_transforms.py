@@ -51,7 +51,8 @@ def assert_rows(found, expected):
 
 
 def test_everything_of_the_kind_has_an_example():
-    transform_names = made_by(assay.transforms, "Callable[[Scores], Scores]")
+    of_steps = {"aggregate_steps", "clip_delta"}  # they read steps, which these examples lose: test_steps.py
+    transform_names = made_by(assay.transforms, "Callable[[Scores], Scores]") - of_steps
     fitted = {name for name in transform_names if name.startswith("fit_")} | {"standardised"}
     assert transform_names - fitted == set(TRANSFORMS) | set(PER_RECORD)
     assert made_by(assay.transforms, "Combine") == set(COMBINATIONS)

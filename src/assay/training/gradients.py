@@ -121,6 +121,7 @@ class MinNorm:
         rows = gradients.detach()
         if self.mean is None or self.seen is None:
             self.mean, self.seen = torch.zeros_like(rows), torch.zeros(len(rows), dtype=torch.bool)
+        self.mean = self.mean.to(rows)
         keep = torch.where(self.seen, self.momentum, 0.0).to(rows).unsqueeze(1)
         updated = keep * self.mean + (1.0 - keep) * rows
         self.mean = torch.where(there.to(rows.device).unsqueeze(1), updated, self.mean)

@@ -28,7 +28,7 @@ from assay.training.explain import nothing_learned
 from assay.training.identity import chance, run_key, set_chance
 from assay.training.inputs import Inputs, OutputsOf, picture_key
 from assay.training.lora import merged, without_adapters
-from assay.training.order import batches, batches_by_key
+from assay.training.order import batches, batches_balanced, batches_by_key
 from assay.training.result import Event, Report, Result, State, TrainingError, quiet
 from assay.training.settings import Settings
 from assay.training.states import StateStore
@@ -231,12 +231,13 @@ class _Run:
 
     def _plan(self, epoch: int) -> list[list[int]]:
         """The records of each step of an epoch."""
-        size, seed = self.settings.batch, self.settings.seed
-        made = (
-            batches_by_key(self.keys, size, seed=seed, epoch=epoch)
-            if self.settings.by_picture
-            else batches(len(self.records), size, seed=seed, epoch=epoch)
-        )
+        size, seed, balance = self.settings.batch, self.settings.seed, self.settings.balance
+        if self.settings.by_picture:
+            made = batches_by_key(self.keys, size, seed=seed, epoch=epoch)
+        elif balance is not None:
+            made = batches_balanced([balance(record) for record in self.records], size, seed=seed, epoch=epoch)
+        else:
+            made = batches(len(self.records), size, seed=seed, epoch=epoch)
         joined = self.settings.gradient_accumulation
         return [list(chain(*made[first : first + joined])) for first in range(0, len(made), joined)]
 
@@ -359,6 +360,7 @@ class _Run:
                 "weights": self._weights(),
                 "optimizer": self.stepper.optimizer.state_dict(),
                 "scaler": self.stepper.scaler.state_dict(),
+                "supervision": self.stepper.supervision_state(),
                 "state": asdict(self.state),
                 "window": self.window.state_dict(),
                 "chance": generators,
@@ -374,6 +376,7 @@ class _Run:
         self.stepper.optimizer.load_state_dict(tree["optimizer"])
         if tree["scaler"]:
             self.stepper.scaler.load_state_dict(tree["scaler"])
+        self.stepper.supervision_state(tree["supervision"])
         self.state = State(**tree["state"])
         self.window = Tally.from_state(tree["window"])
         set_chance(tree["chance"][self.processes.index])

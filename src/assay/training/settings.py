@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, final
 
 import torch
 
+from assay.records import Record
 from assay.training.budgets import Budget, Cosine, Epochs, Schedule
 from assay.training.freeze import Freeze, nothing
 
@@ -51,7 +52,8 @@ class Settings:
     ``batch`` records make a batch, ``gradient_accumulation`` batches a step; the loss of a step is the mean over all
     its items, however they are spread over batches, micro-batches and processes. ``token_budget`` bounds the tokens
     (shared ones once) of a micro-batch, whose graph is held at once. ``by_picture`` composes batches so that records of
-    one picture meet, and its features are computed once a step. ``autocast`` is the format of the backbone's
+    one picture meet, and its features are computed once a step; ``balance`` gives each record's source or task, and
+    batches then hold equally many of each (`order.batches_balanced`). ``autocast`` is the format of the backbone's
     arithmetic; trained weights, head and loss are float32. ``recompute`` keeps
     no activations inside layers and computes them again in the backward pass: less memory, a third more time, the same
     gradients. ``head_learning_rate`` None is ``learning_rate``.
@@ -68,6 +70,7 @@ class Settings:
     gradient_accumulation: int = 1
     token_budget: int = 16_384
     by_picture: bool = False
+    balance: Callable[[Record], Hashable] | None = None
     learning_rate: float = 1e-5
     head_learning_rate: float | None = None
     schedule: Schedule = field(default_factory=Cosine)
@@ -93,5 +96,7 @@ class Settings:
         small = {name: getattr(self, name) for name in counts if getattr(self, name) < 1}
         if small:
             raise ValueError(f"these settings must be at least 1: {small}")
+        if self.by_picture and self.balance is not None:
+            raise ValueError("batches are composed by picture or balanced by source, not both")
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate is {self.learning_rate}; it must be positive")

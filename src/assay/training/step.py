@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, cast, final
@@ -86,7 +86,9 @@ class Stepper:
         processes: Processes,
         lower: torch.dtype | None,
     ) -> None:
-        self.inputs, self.supervision, self.settings, self.processes = inputs, supervision, settings, processes
+        self.inputs, self.settings, self.processes = inputs, settings, processes
+        bind = cast("Callable[[nn.Module], Supervision] | None", getattr(supervision, "bound_to", None))
+        self.supervision = supervision if bind is None else bind(reward.head)
         self.token_budget = settings.token_budget
         self.device, self.lower = reward.backbone.placement.device, lower
         self.weights = [weight for weight in reward.model.parameters() if weight.requires_grad]
@@ -96,6 +98,15 @@ class Stepper:
         )
         self.rates = [float(group["lr"]) for group in self.optimizer.param_groups]
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=lower is torch.float16)
+
+    def supervision_state(self, restored: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """What a supervision that is bound to the head remembers, as a tree of tensors; ``restored`` is put back."""
+        supervision = cast("Any", self.supervision)
+        if not hasattr(supervision, "load_state_dict"):
+            return {}
+        if restored is not None:
+            supervision.load_state_dict(restored)
+        return cast("dict[str, Any]", supervision.state_dict())
 
     def step(self, batch: Sequence[int], factor: float) -> Outcome:
         """Learn from the records of a batch, at ``factor`` of the learning rate.
