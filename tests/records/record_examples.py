@@ -64,6 +64,7 @@ PUBLIC_ROWS: list[tuple[str, dict[str, Any]]] = [
     ("imagerewarddb", {"image_path": "a.webp", "prompt_id": "000864-0061", "prompt": "a cat", "rank": 5,
                        "classification": "People", "image_amount_in_total": 9, "overall_rating": 4,
                        "image_text_alignment_rating": 3, "fidelity_rating": 4}),
+    ("imagerewarddb", {"id": "p1", "prompt": "a cat", "generations": ["a.webp", "b.webp"], "ranking": [2, 1]}),
     ("rlaif-v", {"ds_name": "d", "image": {"bytes": png(1), "path": None}, "question": "what?", "chosen": "4",
                  "rejected": "5", "origin_dataset": "o", "idx": 3, "image_path": "x.jpg"}),
     ("rlaif-v", {"image": "a.png", "question": "<image>\nwhat?", "chosen": "4", "rejected": "5", "image_wh": [[1, 2]]}),

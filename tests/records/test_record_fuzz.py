@@ -61,7 +61,7 @@ def is_sound(record: Any) -> bool:
         isinstance(record.id, str)
         and all(isinstance(message.role, str) for message in turns)
         and all(isinstance(part, Text | Image | Video | Audio) for part in record.parts())
-        and all(isinstance(part.text, str) for part in record.parts() if isinstance(part, Text))
+        and all(type(part.text) is str for part in record.parts() if isinstance(part, Text))
         and all(0 <= index < len(record.responses) for index in indices)
     )
 

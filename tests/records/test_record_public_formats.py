@@ -306,6 +306,12 @@ def test_imagerewarddb_rank_1_is_best_among_the_pictures_of_a_prompt(tmp_path: P
     assert len(second.responses) == 1
     with pytest.raises(RowError, match="bad_label: rank 0"):
         written(tmp_path, [{**row, "rank": 0}])
+    whole = {"id": "p1", "prompt": "a cat", "generations": ["a.webp", "b.webp", "c.webp"], "ranking": [2, 1, 2]}
+    (record,) = written(tmp_path, [whole])
+    assert (record.id, record.feedback) == ("p1", (Ranking((1, 0, 1)),))
+    assert record.responses[1].messages[0].parts == (Image.from_path(tmp_path / "b.webp"),)
+    with pytest.raises(RowError, match="bad_feedback: 2 ranks for 3 responses"):
+        written(tmp_path, [{**whole, "ranking": [1, 2]}])
 
 
 def test_rlaif_v_images_stand_where_their_tags_are(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 ``prompt_id``, ``prompt``, ``image`` or ``image_path``, and ``rank``: 1 is best, equal ranks are tied. Neighbouring rows
 of one ``prompt_id`` make one record, whose `Ranking` begins at 0; ``overall_rating`` (1 to 7),
-``image_text_alignment_rating`` and ``fidelity_rating`` are ratings under the criteria before ``_rating``.
+``image_text_alignment_rating`` and ``fidelity_rating`` are ratings under the criteria before ``_rating``. The
+repository's files have a prompt a row: ``prompt``, ``generations`` (the pictures) and ``ranking`` (their ranks).
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ _USED = frozenset({"prompt", "image", "image_path", "rank", *(f"{name}_rating" f
 
 
 def recognises(row: Any) -> bool:
-    """``prompt_id``, ``prompt``, ``rank`` (one number) and a picture."""
+    """``prompt_id``, ``prompt``, ``rank`` (one number) and a picture; or ``prompt``, ``generations``, ``ranking``."""
     if not isinstance(row, dict):
         return False
     columns = cast(Mapping[str, Any], row)
+    if {"prompt", "generations", "ranking"} <= columns.keys():
+        return True
     found = {"prompt_id", "prompt", "rank"} <= columns.keys() and not isinstance(columns["rank"], list)
     return found and not columns.keys().isdisjoint({"image", "image_path"})
 
@@ -33,6 +36,8 @@ def recognises(row: Any) -> bool:
 def to_record(row: Mapping[str, Any], number: int, origin: Origin) -> Record:
     """A record of all pictures of a prompt."""
     rows = members(row)
+    if "generations" in rows[0]:
+        return _whole(rows[0], number, origin)
     ranks = tuple([_rank(one["rank"]) for one in rows])
     ratings = [
         Rating(index, float(one[f"{criterion}_rating"]), criterion=criterion)
@@ -50,6 +55,14 @@ def to_record(row: Mapping[str, Any], number: int, origin: Origin) -> Record:
     return Record(origin.id(rows[0], number), prompt, responses, (Ranking(ranks), *ratings), context_of(rows[0], _USED))
 
 
+def _whole(row: Mapping[str, Any], number: int, origin: Origin) -> Record:
+    ranks = tuple([_rank(rank) for rank in row["ranking"]])
+    responses = tuple([Response.of(medium("image", picture, origin.root)) for picture in row["generations"]])
+    context = context_of(row, frozenset({"id", "prompt", "generations", "ranking"}))
+    prompt = messages_of(row["prompt"], "user")
+    return Record(origin.id(row, number), prompt, responses, (Ranking(ranks),), context)
+
+
 def _rank(value: Any) -> int | None:
     if value is None:
         return None
@@ -60,7 +73,7 @@ def _rank(value: Any) -> int | None:
 
 FORMAT = Format(
     "imagerewarddb",
-    '"prompt_id", "prompt", "rank" and "image" or "image_path"',
+    '"prompt_id", "prompt", "rank" and "image" or "image_path"; or "prompt", "generations", "ranking"',
     recognises,
     to_record,
     gather=adjacent(lambda row: row["prompt_id"]),
