@@ -1,0 +1,235 @@
+"""Going on from what was said: a language model with its output layer as a generator of responses."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast, final
+
+import torch
+from torch import Tensor, nn
+
+from assay.media import Text
+from assay.models.control import TemplateError
+from assay.models.families import family_of
+from assay.models.frames import unrolled, unrolled_response
+from assay.models.hf import Backbone, load_backbone, load_module, located
+from assay.models.pictures import Picture
+from assay.models.templates import Candidate, Segment, pictures_of
+from assay.records import Message, Record, Response
+from assay.records.record import StepEnd
+from assay.records.steps import NOT_OWN
+
+_NOTHING = Response((Message("assistant", (Text(""),)),))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class LanguageModel:
+    """A model with a language-model head that goes on from a prefix, n times.
+
+    ``temperature`` 0 takes the likeliest token each time; otherwise a token is drawn from
+    ``softmax(logits / temperature)`` among the likeliest that hold ``top_p`` of it together. Every completion has its
+    own random numbers, from the seed, the prefix and its place: neither batch nor order changes it. It ends at the end
+    of sequence, at the token with which the template ends a turn, or after ``max_new_tokens``.
+
+    ``module`` is the whole model, ``backbone`` its part without the output layer, with template and pictures.
+    """
+
+    module: nn.Module
+    backbone: Backbone
+    max_new_tokens: int = 256
+    temperature: float = 1.0
+    top_p: float = 1.0
+    name: str = "language model"
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1 or self.temperature < 0 or not 0 < self.top_p <= 1:
+            raise ValueError(
+                f"need max_new_tokens of at least 1, temperature of at least 0 and top_p in (0, 1], got "
+                f"{self.max_new_tokens}, {self.temperature}, {self.top_p}"
+            )
+
+    @torch.no_grad()
+    def generate(self, prefixes: Sequence[Record], n: int, seed: int = 0, /) -> list[list[Response]]:
+        """For each prefix ``n`` responses that begin with it: see `assay.models.base.Generator`.
+
+        Raises:
+            ValueError: ``n`` is below 1, or a prefix has several responses.
+            TemplateError: the template cannot write the prefix.
+            MediaError: a picture cannot be read.
+        """
+        if n < 1:
+            raise ValueError(f"need at least 1 completion, got {n}")
+        training = self.module.training
+        self.module.eval()
+        try:
+            return [self._completions(prefix, n, seed) for prefix in prefixes]
+        finally:
+            self.module.train(training)
+
+    def _completions(self, prefix: Record, n: int, seed: int) -> list[Response]:
+        if len(prefix.responses) > 1:
+            raise ValueError(f"record {prefix.id}: a prefix is one response, or none, not {len(prefix.responses)}")
+        said = prefix.responses[0] if prefix.responses else _NOTHING
+        if not said.messages or not said.messages[-1].parts or said.messages[-1].role in NOT_OWN:
+            said = replace(said, messages=(*said.messages, *_NOTHING.messages))
+        ids, media = self._inputs(prefix, said)
+        seeds = [_seed(seed, ids, copy) for copy in range(n)]
+        made = cast("Any", self.module).generate(
+            input_ids=ids[None].to(self._device),
+            attention_mask=torch.ones_like(ids)[None].to(self._device),
+            **media,
+            do_sample=True,
+            top_k=0,
+            num_return_sequences=n,
+            max_new_tokens=self.max_new_tokens,
+            logits_processor=[_Draw(seeds, self.temperature, self.top_p)],
+            eos_token_id=self._stops(prefix),
+            pad_token_id=self._padding,
+        )
+        return [self._response(said, ids, row[ids.numel() :]) for row in made.cpu()]
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.module.parameters()).device
+
+    @property
+    def _padding(self) -> int:
+        tokenizer = self.backbone.tokenizer
+        return int(tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
+
+    def _written(
+        self, prefix: Record, said: Response, steps: tuple[StepEnd, ...]
+    ) -> tuple[tuple[Segment, ...], tuple[Picture, ...]]:
+        pictures = self.backbone.pictures
+        prompt, answered = prefix.prompt, replace(said, step_ends=steps)
+        if pictures is not None and pictures.frames is not None:
+            prompt, answered = unrolled(prompt, pictures.frames), unrolled_response(answered, pictures.frames)
+        found = pictures_of((*prompt, *answered.messages))
+        shown = pictures.all(found) if pictures is not None else ()
+        candidate = Candidate(prompt, answered.messages, shown, answered.step_ends)
+        return self.backbone.template.write(candidate), shown
+
+    def _inputs(self, prefix: Record, said: Response) -> tuple[Tensor, dict[str, Any]]:
+        """The ids ``[length]`` up to where the response's text ends, and what stands for the pictures."""
+        last = said.messages[-1]
+        final = last.parts[-1]
+        end = StepEnd(len(said.messages) - 1, len(last.parts) - 1, len(final.text) if isinstance(final, Text) else None)
+        segments, shown = self._written(prefix, said, (end,))
+        kept: list[Segment] = []
+        for segment in segments:
+            if segment.places is None:
+                kept.append(segment)
+                continue
+            cut = max(segment.places.steps[0], segment.places.prompt)
+            marks = tuple([mark for mark in segment.marks if mark < cut])
+            kept.append(replace(segment, text=segment.text[:cut], marks=marks, places=None))
+            break
+        else:
+            raise TemplateError("the template does not say where the response stands: it cannot be gone on from")
+        keys = [picture.pixels.key for picture in shown]
+        (sequence,) = self.backbone.tokenise([tuple(kept)], [tuple(keys)])
+        ids = sequence.ids
+        if any(segment.adds for segment in kept) and int(ids[-1]) == self.backbone.tokenizer.eos_token_id:
+            ids = ids[:-1]
+        types = {} if sequence.types is None else {self._types_name: sequence.types[None, : ids.numel()]}
+        nested = self.backbone.layout is not None and self.backbone.layout.nested
+        media = _joined([picture.pixels.inputs for picture in shown], axis=1 if nested else 0) | types
+        return ids, {name: tensor.to(self._device) for name, tensor in media.items()}
+
+    @property
+    def _types_name(self) -> str:
+        return str(family_of(self.backbone.module).types_name)
+
+    def _stops(self, prefix: Record) -> list[int]:
+        """The end of sequence, and the special token that the template writes right behind a response."""
+        tokenizer = self.backbone.tokenizer
+        segments, _ = self._written(prefix, Response(_NOTHING.messages), ())
+        places = segments[-1].places
+        assert places is not None
+        behind = segments[-1].text[places.prompt :]
+        special = {str(token.content): int(index) for index, token in tokenizer.added_tokens_decoder.items()}
+        found = [index for token, index in special.items() if token and behind.startswith(token)]
+        ends = [int(tokenizer.eos_token_id)] if tokenizer.eos_token_id is not None else []
+        return sorted({*ends, *found})
+
+    def _response(self, said: Response, ids: Tensor, new: Tensor) -> Response:
+        tokenizer = self.backbone.tokenizer
+        before, whole, alone = (
+            tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+            for tokens in (ids, torch.cat([ids, new]), new)
+        )
+        added = whole[len(before) :] if whole.startswith(before) else alone
+        last = said.messages[-1]
+        final = last.parts[-1]
+        parts = (*last.parts[:-1], Text(final.text + added)) if isinstance(final, Text) else (*last.parts, Text(added))
+        return Response((*said.messages[:-1], replace(last, parts=parts)), said.step_ends)
+
+
+class _Draw:
+    """Leaves one token possible in each row: the one that the row's own random numbers choose."""
+
+    def __init__(self, seeds: Sequence[int], temperature: float, top_p: float) -> None:
+        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.temperature = temperature
+        self.top_p = top_p
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        del input_ids
+        found = scores.float().cpu()
+        if self.temperature:
+            found = _nucleus(found / self.temperature, self.top_p)
+            noise = torch.stack([torch.rand(found.shape[-1], generator=each) for each in self.generators])
+            found = found - (-noise.clamp(min=1e-20).log()).log()
+        chosen = torch.full_like(scores, -torch.inf)
+        return chosen.scatter(-1, found.argmax(-1, keepdim=True).to(scores.device), 0.0)
+
+
+def _nucleus(logits: Tensor, top_p: float) -> Tensor:
+    if top_p >= 1:
+        return logits
+    ordered, places = logits.softmax(-1).sort(-1, descending=True)
+    beyond = ordered.cumsum(-1) - ordered >= top_p
+    return logits.masked_fill(torch.zeros_like(beyond).scatter(-1, places, beyond), -torch.inf)
+
+
+def _seed(seed: int, ids: Tensor, copy: int) -> int:
+    digest = hashlib.sha256(f"{seed} {copy} ".encode() + ids.numpy().tobytes()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def _joined(inputs: Sequence[Mapping[str, Tensor]], axis: int) -> dict[str, Tensor]:
+    """What the processor gave for each picture alone, as that of a dialogue of all of them."""
+    names = inputs[0].keys() if inputs else ()
+    return {name: torch.cat([each[name] for each in inputs], axis) for name in names}
+
+
+def load_generator(path_or_id: str | Path, *, attention: str = "sdpa", **options: Any) -> LanguageModel:
+    """A language model with its output layer from a local directory or a hub id; ``options`` as of `LanguageModel`.
+
+    Text models load as ``AutoModelForCausalLM``, picture models as ``AutoModelForImageTextToText``.
+
+    Raises:
+        CheckpointError, FileNotFoundError: as `assay.models.hf.load_backbone`.
+    """
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+
+    base = load_backbone(path_or_id, attention=attention)
+    kind = AutoModelForCausalLM if base.pictures is None else AutoModelForImageTextToText
+    module = load_module(located(path_or_id), base.placement, attention=attention, kind=kind)
+    return generator_from(module, base, **{"name": str(path_or_id), **options})
+
+
+def generator_from(module: nn.Module, backbone: Backbone, **options: Any) -> LanguageModel:
+    """A generator around a model in memory: its weights, with the template and the pictures of ``backbone``.
+
+    Raises:
+        ValueError: the model has no output layer.
+    """
+    whole = cast("Any", module)
+    if not callable(getattr(whole, "generate", None)) or whole.get_output_embeddings() is None:
+        raise ValueError(f"{type(module).__name__} has no output layer: give a causal or image-text-to-text model")
+    return LanguageModel(module, backbone.with_module(whole.base_model), **options)
