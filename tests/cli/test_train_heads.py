@@ -65,3 +65,10 @@ def test_levels_have_to_be_told_in_python(base, data, tmp_path) -> None:
     assert found.exit_code != 0
     assert "OrdinalHead" in str(found.exception)
     assert not (tmp_path / "rm").exists()
+
+
+def test_a_dry_run_counts_the_labelled_steps(base, data) -> None:
+    arguments = ["train", "stepwise.binary_cross_entropy", "--model", base, "--data", data, "--dry-run", "--json"]
+    found = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert found.exit_code == 0, found.output
+    assert json.loads(found.stdout)["items"] == 72
