@@ -16,13 +16,15 @@ class States:
     Shapes: ``hidden`` ``[reads, hidden]``; ``counts`` reads of each sequence, adding up to ``reads``;
     ``condition`` ``[sequences, width]``, what the score is conditioned on (criterion, profile, direction, context),
     NaN in a row that has none; ``prompt`` ``[sequences, hidden]``, the state at the prompt's last token, for heads
-    that ask for it.
+    that ask for it (``needs_prompt``); ``following`` ``[reads]`` int64, the token after each read, -1 at the end, for
+    heads that ask for it (``needs_following``).
     """
 
     hidden: Tensor
     counts: tuple[int, ...]
     condition: Tensor | None = None
     prompt: Tensor | None = None
+    following: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)

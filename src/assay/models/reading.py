@@ -45,6 +45,12 @@ def step_ends(marked: Marked) -> Tensor:
     return marked.steps
 
 
+def from_first_step(marked: Marked) -> Tensor:
+    """Every token from the end of the first marked step to the last token of the sequence; without steps the last."""
+    start = int(marked.steps[0]) if marked.steps.numel() else marked.length - 1
+    return torch.arange(start, marked.length)
+
+
 @dataclass(frozen=True, slots=True)
 class Reader:
     """What is read of a sequence: ``where``, and in front of it the prompt's last token if ``prompt``."""

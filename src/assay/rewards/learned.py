@@ -101,11 +101,19 @@ def judged(
     if condition is not None:
         condition = condition.to(states[0].device)
     given = states_of(states, condition, prompt_first=prompt_first)
+    if getattr(head, "needs_following", False):
+        given = replace(given, following=_following(sequences).to(given.hidden.device))
     outputs = cast("Outputs", head(given))
     if outputs.steps is None or outputs.ends is not None or any(sequence.ends is None for sequence in sequences):
         return outputs
     ends = torch.cat([cast("Tensor", sequence.ends)[int(prompt_first) :] for sequence in sequences])
     return replace(outputs, ends=by_sequence(ends.to(outputs.values.device), given.counts, fill=-1))
+
+
+def _following(sequences: Sequence[TokenSequence]) -> Tensor:
+    """``[reads]``: the token after each read but the prompt's, -1 where the sequence ends."""
+    none = torch.tensor([-1])
+    return torch.cat([torch.cat([s.ids, none])[s.reads[int(s.prompt) :] + 1] for s in sequences])
 
 
 @final

@@ -109,15 +109,18 @@ def _run(file: Path) -> ModuleType:
 
 
 def _from_directory(place: Path, device: str | torch.device, dtype: str | torch.dtype, label: Any) -> Reward:
+    from assay.models.heads.critique import CritiqueHead
     from assay.rewards import saving
     from assay.rewards.calibrated import Calibrated, is_calibrated
     from assay.rewards.classifier import load_classifier
+    from assay.rewards.critique import as_critic
     from assay.rewards.value_head import has_value_head, load_value_head
 
     if is_calibrated(place):
         return Calibrated.load(place, device=device, dtype=dtype)
     if saving.is_saved(place):
-        return saving.load(place, device=device, dtype=dtype)
+        saved = saving.load(place, device=device, dtype=dtype)
+        return as_critic(saved) if isinstance(saved.head, CritiqueHead) else saved
     if has_value_head(place):
         return load_value_head(place, device=device, dtype=dtype)
     config = place / "config.json"
