@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from assay.benchmarks.verify import verify
 from assay.media import Audio, Image, Text, Video
 from assay.models.checkpoint import CheckpointError
 from assay.models.features import FeatureStore
@@ -33,6 +34,7 @@ from assay.scores import Status
 from assay.testing import tiny_bert, tiny_clap, tiny_clip, tiny_siglip, tiny_text, tiny_whisper
 from assay.training import freeze
 from assay.training.budgets import Steps
+from assay.training.describe import describe
 from assay.training.evaluation import evaluate
 from assay.training.loop import train
 from assay.training.settings import Lora, Settings
@@ -361,3 +363,31 @@ def test_hinge_on_the_cosine_is_an_objective_of_towers() -> None:
     settings = Settings(budget=Steps(30), batch=16, learning_rate=3e-3)
     train(reward, world(48, 0), supervise(lambda chosen, rejected: hinge(chosen, rejected, margin=0.15)), settings)
     assert evaluate(reward, world(40, 1), PAIRS)["accuracy"] > 0.85
+
+
+def test_a_frozen_model_encodes_each_picture_once_in_all_epochs() -> None:
+    models = {"clip": tiny_clip(), "bert": tiny_bert()}
+    towers = towers_from(models, [Tower("asked", "bert", Text, of_prompt), SEEN], width=16)
+    reward = LearnedReward(towers, DualEncoderHead(16, scale=3.0))
+    records = world(12, 0)
+    kept = {name: weight.clone() for name, weight in towers.inner.models["clip"].state_dict().items()}
+    settings = Settings(budget=Steps(6), batch=4, learning_rate=1e-2, freeze=freeze.models("clip"), recompute=True)
+    train(reward, records, PAIRS, settings)
+    assert reward.model.features.tower_images == 24
+    assert all(torch.equal(weight, kept[name]) for name, weight in towers.inner.models["clip"].state_dict().items())
+    with pytest.raises(ValueError, match="no tower model 'siglip'; it has clip, bert"):
+        list(freeze.models("siglip")(reward))
+
+
+def test_verify_certifies_a_reward_of_towers() -> None:
+    reward = LearnedReward(clip(), DualEncoderHead(24, scale=5.0))
+    certificate = verify(reward, [*world(6, 0), Record.of("a circle", ["only text", Response.of(picture(1))])])
+    assert certificate.passed, str(certificate)
+
+
+def test_a_dry_run_counts_without_encoding() -> None:
+    reward = LearnedReward(clip(), DualEncoderHead(24))
+    store = reward.model.features
+    found = describe(reward, world(6, 0), [], PAIRS, Settings())
+    assert (found["items"], found["abstaining"], store.tower_images) == (6, 0, 0)
+    assert "once" in found["sharing"]

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 
@@ -213,12 +213,12 @@ def _own(reward: Reward, reload: bool) -> Iterator[Variation]:
 
 def _learned(reward: LearnedReward, reload: bool) -> Iterator[Variation]:
     from assay.models.families import family_of
+    from assay.models.hf import Backbone
     from assay.models.layout import padded, shared
 
-    family = family_of(reward.backbone.module)
     yield Variation("padded, wide batches", _with(lambda _: _laid_out(reward, padded, 1 << 20)))
     yield Variation("padded, one row at a time", _with(lambda _: _laid_out(reward, padded, 1)))
-    if family.shares:
+    if isinstance(reward.backbone, Backbone) and family_of(reward.backbone.module).shares:
         yield Variation("prompt shared, all in one row", _with(lambda _: _laid_out(reward, shared, 1 << 20)))
         yield Variation("prompt shared, a row a record", _with(lambda _: _laid_out(reward, shared, 1)))
     yield Variation("small token budget", _with(lambda _: _laid_out(reward, reward.layout, 64)))
@@ -253,7 +253,7 @@ def _reloaded(reward: Reward, records: Sequence[Record]) -> Rescored:
 def _in_dtype(reward: LearnedReward, dtype: torch.dtype) -> LearnedReward:
     module = copy.deepcopy(reward.backbone.module).to(dtype)
     where = replace(reward.backbone.placement, dtype=dtype, reason=f"a copy in {dtype}")
-    backbone = replace(reward.backbone, module=module, placement=where)
+    backbone = replace(cast("Any", reward.backbone), module=module, placement=where)
     head = copy.deepcopy(reward.head)
     return reward.replace(backbone=backbone, head=head)
 

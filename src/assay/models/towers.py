@@ -94,6 +94,22 @@ class TowersModule(nn.Module):
         for number, (name, own) in enumerate(widths.items() if width is not None else ()):
             self.maps[name] = linear(own, width or own, bias=True, seed=seed + number)
 
+    def gradient_checkpointing_enable(self, options: Mapping[str, Any]) -> None:
+        """Keep no activations inside the layers of models that can compute them again."""
+        for model in self._checkpointed():
+            model.gradient_checkpointing_enable(options)
+
+    def gradient_checkpointing_disable(self) -> None:
+        """Keep activations again."""
+        for model in self._checkpointed():
+            model.gradient_checkpointing_disable()
+
+    def disable_input_require_grads(self) -> None:
+        """Nothing: the models' inputs never required gradients."""
+
+    def _checkpointed(self) -> list[Any]:
+        return [model for model in self.models.values() if getattr(model, "supports_gradient_checkpointing", False)]
+
 
 @final
 @dataclass(frozen=True, eq=False)

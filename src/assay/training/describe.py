@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from assay.models.base import Batch
+from assay.models.hf import Backbone
 from assay.models.outputs import Outputs
 from assay.models.sharing import sharing_report
 from assay.records import Record
@@ -43,7 +44,7 @@ def describe(
     frozen = frozen_weights(reward, settings)
     weights = {id(weight): weight.numel() for weight in reward.model.parameters()}
     steps = math.ceil(math.ceil(len(records) / settings.batch) / settings.gradient_accumulation)
-    keys = [picture_key(record) for record in records if "image" in reward.backbone.modalities]
+    keys = [picture_key(record) for record in records if reward.backbone.modalities - {"text"}]
     return {
         "model": reward.backbone.describe(),
         "records": len(records),
@@ -55,13 +56,19 @@ def describe(
         "items_left_out": excluded,
         "tokens_alone": alone,
         "tokens_shared": shared,
-        "sharing": sharing_report(reward.backbone.module),
+        "sharing": _sharing(reward),
         "picture_sets": len(set(keys)),
         "weights": sum(weights.values()),
         "frozen_weights": sum(count for key, count in weights.items() if key in frozen),
         "steps_per_epoch": steps,
         "budget": repr(settings.budget),
     }
+
+
+def _sharing(reward: LearnedReward) -> str:
+    if isinstance(reward.backbone, Backbone):
+        return sharing_report(reward.backbone.module)
+    return "every distinct text and medium is encoded once"
 
 
 def _of_zeros(reward: LearnedReward) -> OutputsOf:

@@ -8,6 +8,7 @@ from typing import TypeAlias, cast
 from torch import nn
 
 from assay.models.families import base_of, family_of, text_part, tower_parts
+from assay.models.towers import TowersModule
 from assay.rewards.learned import LearnedReward
 
 Freeze: TypeAlias = Callable[[LearnedReward], Iterable[nn.Parameter]]
@@ -34,6 +35,25 @@ def vision(reward: LearnedReward) -> Iterator[nn.Parameter]:
         raise ValueError(f"{family.name} has no vision tower to freeze")
     for part in tower_parts(family, base_of(reward.backbone.module)):
         yield from part.parameters()
+
+
+def models(*names: str) -> Freeze:
+    """The named models of a backbone of towers stay: each of their texts and media is encoded once.
+
+    Raises (when called):
+        ValueError: the backbone is not made of towers, or has no model of that name.
+    """
+
+    def freeze(reward: LearnedReward) -> Iterator[nn.Parameter]:
+        base = base_of(reward.backbone.module)
+        held = base.models if isinstance(base, TowersModule) else {}
+        missing = [name for name in names if name not in held]
+        if missing:
+            raise ValueError(f"the backbone has no tower model {missing[0]!r}; it has {', '.join(held) or 'none'}")
+        for name in names:
+            yield from held[name].parameters()
+
+    return freeze
 
 
 def first_layers(count: int) -> Freeze:

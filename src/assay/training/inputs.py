@@ -10,7 +10,7 @@ from typing import TypeAlias, final
 import torch
 from torch import Tensor
 
-from assay.media import Image, MediaError
+from assay.media import Audio, Image, MediaError, Text, Video
 from assay.models.base import Batch, Pixels, TokenSequence
 from assay.models.layout import distinct
 from assay.models.outputs import Outputs, blank, placed
@@ -199,18 +199,19 @@ def _conditions(cells: Sequence[_Cell]) -> Tensor | None:
 
 
 def picture_key(record: Record) -> Hashable:
-    """What the records of one picture have in common: the content of the prompt's pictures; unreadable ones by path."""
-    images = [part for message in record.prompt for part in message.parts if isinstance(part, Image)]
-    return tuple(_content(image) for image in images) or record.id
+    """What the records of one picture, film or sound have in common: the content of the prompt's media; unreadable ones
+    by path."""
+    media = [part for message in record.prompt for part in message.parts if not isinstance(part, Text)]
+    return tuple(_content(medium) for medium in media) or record.id
 
 
-def _content(image: Image) -> Hashable:
-    if image.tensor is not None:
-        return id(image.tensor)
+def _content(medium: Image | Video | Audio) -> Hashable:
+    if isinstance(medium, Image) and medium.tensor is not None:
+        return id(medium.tensor)
     try:
-        return image.content_hash
+        return medium.content_hash
     except MediaError:
-        return str(image.path)
+        return str(medium.path)
 
 
 def _shared_tokens(sequences: Sequence[TokenSequence]) -> int:

@@ -137,3 +137,8 @@ def test_edges_learn_which_of_them_carry() -> None:
     weights = torch.nn.functional.softplus(layer.raw.detach())
     assert weights[:3].min() > 3 * weights[3:6].max()
     assert weights.isfinite().all()
+
+
+@pytest.mark.parametrize("head", HEADS, ids=lambda head: type(head).__name__)
+def test_no_responses_are_no_scores(head: nn.Module) -> None:
+    assert head(States(torch.zeros(0, HIDDEN), ())).values.shape == (0,)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from assay.models.heads.linear import linear
 from assay.models.outputs import Outputs, States
 
 
@@ -22,7 +23,7 @@ def by_modality(states: States, modalities: int) -> tuple[Tensor, Tensor]:
     if any(count != modalities for count in states.counts):
         found = sorted(set(states.counts))
         raise ValueError(f"need {modalities} states a sequence, one a modality, got {found}: is it a Towers backbone?")
-    hidden = states.hidden.float().reshape(len(states.counts), modalities, -1)
+    hidden = states.hidden.float().reshape(len(states.counts), modalities, states.hidden.shape[-1])
     present = ~hidden.isnan().any(-1)
     return torch.where(present[..., None], hidden, 0.0), present
 
@@ -41,8 +42,8 @@ class ConcatFusionHead(nn.Module):
         self._options = {"hidden": hidden, "modalities": modalities, "width": width, "seed": seed}
         self.modalities = modalities
         self.absent = nn.Parameter(torch.zeros(modalities, hidden))
-        self.inner = _seeded(modalities * (hidden + 1), width, seed)
-        self.outer = _seeded(width, 1, seed + 1)
+        self.inner = linear(modalities * (hidden + 1), width, bias=True, seed=seed)
+        self.outer = linear(width, 1, bias=True, seed=seed + 1)
 
     def options(self) -> dict[str, Any]:
         """What the constructor takes to make a head of this form."""
@@ -78,9 +79,11 @@ class SequentialFusionHead(nn.Module):
         self._options = {"hidden": hidden, "modalities": modalities, "state": state, "width": width, "seed": seed}
         self.modalities = modalities
         self.start = nn.Parameter(torch.zeros(state))
-        self.inner = nn.ModuleList(_seeded(state + hidden, width, seed + 2 * m) for m in range(modalities))
-        self.outer = nn.ModuleList(_seeded(width, state, seed + 2 * m + 1) for m in range(modalities))
-        self.decode = _seeded(state, 1, seed + 2 * modalities)
+        self.inner = nn.ModuleList(
+            linear(state + hidden, width, bias=True, seed=seed + 2 * m) for m in range(modalities)
+        )
+        self.outer = nn.ModuleList(linear(width, state, bias=True, seed=seed + 2 * m + 1) for m in range(modalities))
+        self.decode = linear(state, 1, bias=True, seed=seed + 2 * modalities)
 
     def options(self) -> dict[str, Any]:
         """What the constructor takes to make a head of this form."""
@@ -131,7 +134,7 @@ class HypergraphConvolution(nn.Module):
     def __init__(self, width: int, outputs: int, *, edges: int = 0, bias: bool = True, seed: int = 0) -> None:
         super().__init__()
         self.has_bias = bias
-        self.theta = _seeded(width, outputs, seed, bias=bias)
+        self.theta = linear(width, outputs, bias=bias, seed=seed)
         self.raw = nn.Parameter(torch.full((edges,), 1.0).expm1().log()) if edges else None
 
     def forward(self, nodes: Tensor, incidence: Tensor) -> Tensor:
@@ -145,14 +148,3 @@ def _power(degrees: Tensor, exponent: float) -> Tensor:
     """``degrees ** exponent``, 0 where a degree is 0, with a gradient of 0 there."""
     there = degrees > 0
     return torch.where(there, torch.where(there, degrees, 1.0) ** exponent, 0.0)
-
-
-def _seeded(inputs: int, outputs: int, seed: int, *, bias: bool = True) -> nn.Linear:
-    """A linear map whose weights are normal with deviation ``1 / sqrt(inputs)``, its bias zero, in float32."""
-    made = nn.Linear(inputs, outputs, bias=bias, dtype=torch.float32)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        made.weight.copy_(torch.randn((outputs, inputs), generator=generator) / inputs**0.5)
-        if bias:
-            made.bias.zero_()
-    return made
