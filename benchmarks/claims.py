@@ -1,7 +1,7 @@
 """Run every claim and its sabotage: `python benchmarks/claims.py [NAME ...]`; results go to results/claims.json.
 
 With names only those are run and renewed; papers that are gone go from the file too. Each claim runs in a process of
-its own, on one thread, so that its CPU seconds are its own. `docs/generate.py` takes the measured figures from the file.
+its own, on one thread, so that its CPU seconds are its own. `docs/generate.py` shows the figures of the file.
 """
 
 from __future__ import annotations

@@ -224,3 +224,12 @@ def test_effect_sizes_agree_with_arithmetic():
     # both sides have variance 1, means 2 and 4
     assert metrics.standardised_difference([1.0, 2.0, 3.0], [3.0, 4.0, 5.0]) == pytest.approx(2.0)
     assert math.isnan(metrics.standardised_difference([1.0], [2.0, 3.0]))
+
+
+def test_auroc_is_the_share_of_pairs_in_order():
+    rng = np.random.default_rng(0)
+    scores, positive = rng.integers(0, 6, 60).astype(float), rng.random(60) < 0.4
+    above = scores[positive][:, None] - scores[~positive][None]
+    assert metrics.auroc(scores, positive) == pytest.approx(((above > 0) + 0.5 * (above == 0)).mean())
+    assert metrics.auroc([1.0, 2.0, np.nan], [0, 1, 0]) == 1.0
+    assert np.isnan(metrics.auroc([1.0, 2.0], [1, 1]))

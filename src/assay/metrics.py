@@ -322,6 +322,24 @@ def pearson(first: ArrayLike, second: ArrayLike) -> float:
     return _correlated(pearsonr, first, second)
 
 
+def auroc(scores: ArrayLike, positive: ArrayLike) -> float:
+    """Area under the ROC curve, 0..1: the chance that a positive scores above a negative, equal scores half.
+
+    ``positive`` ``[n]`` is true or false. A NaN score is left out; NaN when a side is then empty.
+    Source: Hanley and McNeil, Radiology 1982.
+    """
+    from scipy.stats import rankdata
+
+    values, truth = floats(scores), floats(positive) > 0
+    known = ~np.isnan(values)
+    values, truth = values[known], truth[known]
+    ones, zeros = int(truth.sum()), int((~truth).sum())
+    if not ones or not zeros:
+        return float("nan")
+    ranks = cast("Floats", rankdata(values))
+    return float((ranks[truth].sum() - ones * (ones + 1) / 2) / (ones * zeros))
+
+
 def paired_effect(before: ArrayLike, after: ArrayLike) -> float:
     """Cohen's d of paired values, ``mean(after - before) / sd(after - before)``; 0 for no change at all."""
     gap = floats(after) - floats(before)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from assay.claims.base import Check, Outcome
 from assay.claims.fit import fit, fit_at_best
-from assay.claims.paired import differences, outputs, values
+from assay.claims.paired import differences, outputs, values, world
 from assay.models.heads import AttributeHead
 from assay.objectives.likelihood import weighted_nll
 from assay.objectives.pointwise import mean_of_known, squared_error
@@ -47,7 +47,7 @@ def claim(seeds: Sequence[int], sabotage: bool = False) -> Outcome:
 
 
 def _regression(seed: int, sabotage: bool) -> tuple[float, float, float]:
-    generator = torch.Generator().manual_seed(seed)
+    generator = world(seed)
     truth = torch.randn(_WIDTH, len(ATTRIBUTES), generator=generator) / _WIDTH**0.5
 
     def rated(count: int) -> tuple[Tensor, Tensor]:
@@ -81,7 +81,7 @@ def _regression(seed: int, sabotage: bool) -> tuple[float, float, float]:
 
 
 def _steered(seed: int, sabotage: bool) -> tuple[float, float]:
-    generator = torch.Generator().manual_seed(seed)
+    generator = world(seed)
     start = torch.randn(_PROMPTS, _RESPONSES, generator=generator).log_softmax(-1)
     helpful = torch.rand(_PROMPTS, _RESPONSES, generator=generator)
     wanted = rating_probability(helpful)[..., 3].log()

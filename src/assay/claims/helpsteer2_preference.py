@@ -10,7 +10,7 @@ from torch import Tensor
 
 from assay.claims.base import Check, Outcome
 from assay.claims.fit import fit_at_best
-from assay.claims.paired import differences, values
+from assay.claims.paired import differences, values, world
 from assay.models.heads import ScalarHead
 from assay.objectives.pairwise import bradley_terry
 from assay.objectives.pointwise import squared_error
@@ -41,7 +41,7 @@ def claim(seeds: Sequence[int], sabotage: bool = False) -> Outcome:
 
 
 def _one(seed: int, sabotage: bool) -> tuple[float, float, float, float, float]:
-    generator = torch.Generator().manual_seed(seed)
+    generator = world(seed)
     truth = torch.randn(_WIDTH, generator=generator)
     truth /= truth.norm()
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from assay.claims.base import Check, Outcome
-from assay.claims.paired import differences
+from assay.claims.paired import differences, world
 from assay.claims.tables import Table, numbered
 from assay.recipes.log_sigmoid_combination import log_sigmoid_combination
 from assay.records import Record
@@ -42,7 +42,7 @@ def claim(seeds: Sequence[int], sabotage: bool = False) -> Outcome:
 
 
 def _one(seed: int, sabotage: bool) -> tuple[float, float, float, float, float]:
-    generator = torch.Generator().manual_seed(seed)
+    generator = world(seed)
     size = _PROMPTS * _CANDIDATES
     first, other = torch.randn(2, size, generator=generator, dtype=torch.float64)
     truth = torch.stack([first, -0.6 * first + 0.8 * other])

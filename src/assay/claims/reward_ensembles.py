@@ -10,7 +10,7 @@ from torch import Tensor
 
 from assay.claims.base import Check, Outcome
 from assay.claims.fit import fit
-from assay.claims.paired import differences, values
+from assay.claims.paired import differences, values, world
 from assay.claims.tables import Table, numbered
 from assay.metrics import pearson
 from assay.models.heads import ScalarHead
@@ -47,7 +47,7 @@ def claim(seeds: Sequence[int], sabotage: bool = False) -> Outcome:
 
 
 def _one(seed: int, sabotage: bool) -> tuple[float, float, float, float]:
-    generator = torch.Generator().manual_seed(seed)
+    generator = world(seed)
     direction, curve = torch.randn(2, _WIDTH, generator=generator)
 
     def gold(x: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ def _one(seed: int, sabotage: bool) -> tuple[float, float, float, float]:
 
 
 def _member(seed: int, chosen: Tensor, rejected: Tensor, everywhere: Tensor) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
+    generator = world(seed)
     layer = torch.randn(_WIDTH + 1, _FEATURES, generator=generator)
     layer[-1] *= 2.0
 

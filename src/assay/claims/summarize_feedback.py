@@ -9,7 +9,7 @@ from torch import Tensor
 
 from assay.claims.base import Check, Outcome
 from assay.claims.fit import fit
-from assay.claims.paired import values
+from assay.claims.paired import values, world
 from assay.models.heads import ScalarHead
 from assay.objectives.pairwise import bradley_terry
 from assay.rewards.learned import Reference
@@ -48,7 +48,7 @@ def claim(seeds: Sequence[int], sabotage: bool = False) -> Outcome:
 
 
 def _one(seed: int, sabotage: bool) -> tuple[Curve, float]:
-    generator = torch.Generator().manual_seed(seed)
+    generator = world(seed)
     width = _PLAIN + _SATURATING
     direction = torch.randn(_PLAIN, generator=generator)
     direction *= 0.5 / direction.norm()
