@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ import pytest
 import torch
 
 from assay.media import DECODED, Image, MediaError, Text, Video
+from assay.models.checkpoint import CheckpointError
 from assay.models.features import FeatureStore
 from assay.models.frames import Frames, unrolled_response
 from assay.models.hf import Backbone
@@ -22,6 +24,7 @@ from assay.models.layout import padded, shared
 from assay.models.pictures import Pictures
 from assay.records import Message, Record, Response
 from assay.records.record import StepEnd
+from assay.rewards.learned import LearnedReward
 from assay.scores import Status
 from assay.testing import (
     tiny_gemma3,
@@ -228,3 +231,41 @@ def test_a_forgotten_frame_is_decoded_again(clip: Path) -> None:
     assert small.decoded > 3
     for one, other in zip(first, again, strict=True):
         torch.testing.assert_close(one.pixels.inputs["pixel_values"], other.pixels.inputs["pixel_values"])
+
+
+def test_a_saved_reward_is_shown_the_same_frames(clip: Path, tmp_path: Path) -> None:
+    reward = LearnedReward.fresh(shown(tiny_idefics3(splits=False), Frames(count=3, times=True)))
+    records = [Record.of([Video.from_path(clip), "What happens?"], ANSWERS[:3])]
+    before = reward(records)
+    place = reward.save(tmp_path / "saved")
+    again = LearnedReward.load(place, device="cpu", dtype="float32")
+    assert again.backbone.pictures.frames == Frames(count=3, times=True)
+    torch.testing.assert_close(again(records).values, before.values, rtol=0, atol=1e-6)
+    assert again.fingerprint() == reward.fingerprint()
+    assert "Frames of a video" in (place / "README.md").read_text()
+    manifest = json.loads((place / "assay.json").read_text())
+    manifest["backbone"]["frames"]["count"] = 5
+    size = (place / "assay.json").stat().st_size
+    (place / "assay.json").write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+    assert (place / "assay.json").stat().st_size == size
+    with pytest.raises(CheckpointError, match="preprocessing is not the one"):
+        LearnedReward.load(place)
+
+
+@pytest.mark.parametrize("make", FAMILIES, ids=lambda make: make.__name__)
+def test_text_pictures_and_clips_stand_in_their_order(make: Callable[[], Backbone], clip: Path) -> None:
+    backbone = shown(make(), Frames(count=2))
+    assert backbone.pictures is not None
+    still = [Image.from_array(frame(number)) for number in (1, 9)]
+    video = Video.from_path(clip)
+    asked = [Text("First "), still[0], Text(" then "), video, Text(" last "), still[1], Text(" which?")]
+    prepared = backbone.prepare([Record.of(asked, ["one", "two"])])
+    (sequence, _), *_ = prepared.batch.groups
+    wanted = [still[0], *Frames(count=2).pictures(video), still[1]]
+    assert list(sequence.images) == [backbone.pictures.get(part).pixels.key for part in wanted]  # type: ignore[arg-type]
+    with torch.no_grad():
+        one, other = (torch.cat(backbone.encode(prepared.batch, layout=layout)) for layout in (shared, padded))
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-4)
+        turned = backbone.prepare([Record.of([*asked[:1], asked[5], *asked[2:5], asked[1], asked[6]], ["one", "two"])])
+        moved = torch.cat(backbone.encode(turned.batch, layout=padded))
+    assert (moved - other).abs().max() > 1e-3

@@ -21,6 +21,7 @@ from assay.models.base import Encoder
 from assay.models.checkpoint import CheckpointError, read_header
 from assay.models.condition import Condition
 from assay.models.families import base_of
+from assay.models.frames import Frames
 from assay.models.prepare import OnTooLong, abstain, truncate_prompt
 from assay.models.reading import Where
 from assay.models.written import sample_records
@@ -192,6 +193,9 @@ def _facts(reward: LearnedReward) -> dict[str, Any]:
         facts["reference"] = {"mean": reward.reference.mean, "std": reward.reference.std, "rows": reward.reference.rows}
     if reward.condition is not None:
         facts["conditioned_on"] = asdict(reward.condition)
+    frames = cast("Frames | None", getattr(getattr(reward.backbone, "pictures", None), "frames", None))
+    if frames is not None:
+        facts["frames_of_a_video"] = asdict(frames)
     return {**facts, **reward.card}
 
 
