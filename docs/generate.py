@@ -22,6 +22,7 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 import assay.claims.papers
 import assay.records.formats
+import assay.training.names
 from assay.cli.main import app
 
 ROOT = Path(__file__).parent.parent
@@ -151,7 +152,95 @@ def measure(check: dict[str, Any]) -> str:
     return f"{check['mean']:.3g} [{check['low']:.3g}, {check['high']:.3g}] ({must})"
 
 
+SHAPES = {
+    ("chosen", "rejected"): (
+        "Pairs",
+        "One response is better than another: preferences, also soft, tied or with a margin; the pairs that rankings "
+        "or ratings imply where nothing states them directly. Scores mean something beside other responses to a prompt.",
+    ),
+    ("scores", "ranks"): (
+        "Rankings",
+        "Three or more responses to a prompt in order, or one best of several: all of a list is learned at once.",
+    ),
+    ("values", "targets"): (
+        "Ratings",
+        "A number for one response: a grade, a share, right or wrong, one criterion or several. The score keeps the "
+        "unit of the rating, and a criterion without a number in a row is left out there.",
+    ),
+    ("logits", "targets"): (
+        "Levels",
+        "Whole grades whose distances mean nothing: stars, or bad, fair and good.",
+    ),
+    ("steps", "labels"): (
+        "Steps",
+        "A number for each step of a response: right or wrong, or the share of completions from there that are right.",
+    ),
+    ("logits", "labels"): (
+        "Classes of steps, tokens and spans",
+        "One of several classes for each step or marked span: right, neutral, wrong; kinds of error.",
+    ),
+}
+OPTIONAL = {
+    "margin": "margins",
+    "probability": "soft labels",
+    "tie": "ties",
+    "tie_theta": "`tie_theta`",
+    "weight": "weights",
+    "class_weight": "weights of classes",
+    "log_variance": "",
+    "mask": "",
+}
+
+
+def choose() -> str:
+    """The objectives that a reward can be trained with, by what the data say; all of it is read off the code."""
+    known = assay.training.names.objectives()
+    shapes = {name: tuple(inspect.signature(value).parameters)[:2] for name, value in known.items()}
+    lines = [
+        "# Which objective for the data one has",
+        "",
+        "Generated from `assay.objectives` by `docs/generate.py`: the shape of feedback and what else an objective "
+        "takes are its arguments, the rest is its docstring. `assay train OBJECTIVE` takes any of these names, or "
+        "`file.py:name` of your own; `assay.training.supervision.supervise` does in Python. Several at once are "
+        "`training.terms.together`, or `training.min_norm.min_norm` where none should pay for another; "
+        "`pairwise.centred` holds the mean score of pairs at zero.",
+        "",
+    ]
+    for shape, (title, when) in SHAPES.items():
+        names = [name for name in known if shapes[name] == shape]
+        lines += [f"## {title}", "", when, "", "| objective | what it is | unit | takes also | head | source |"]
+        lines += ["|---|---|---|---|---|---|", *(objective_row(name, known[name]) for name in names), ""]
+    missing = [name for name in known if shapes[name] not in SHAPES]
+    assert not missing, f"no section for {missing}"
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def objective_row(name: str, value: Callable[..., Any]) -> str:
+    """Name, first paragraph, unit, further tensors, head and source of an objective."""
+    text = inspect.getdoc(value) or ""
+    first = " ".join(text.split("\n\n")[0].split())
+    unit = re.search(r",? in (nats|squared [a-z]+(?: of the [a-z]+)?|the unit of the [a-z]+)", first)
+    told = first.replace(unit[0], "", 1) if unit else first
+    told = re.sub(r"[,;]? ?``\[[a-z. ]*\]``", "", told, count=1).rstrip(".").replace("``", "`").replace("|", "\\|")
+    taken = [OPTIONAL.get(each, f"`{each}`") for each in list(inspect.signature(value).parameters)[2:]]
+    source = re.search(r"^Sources?:\s(.*?)(?:\n\n|\Z)", text, re.MULTILINE | re.DOTALL)
+    cited = " ".join(source[1].split()).rstrip(".").replace("``", "`") if source else ""
+    cited = re.sub(r"(?:arXiv )?(?<![\d.])(\d{4}\.\d{5})", r"[\1](https://arxiv.org/abs/\1)", cited)
+    cells = [f"`{name}`", told, unit[1] if unit else "", ", ".join(filter(None, taken)), head_of(value), cited]
+    return f"| {' | '.join(cells)} |"
+
+
+def head_of(value: Callable[..., Any]) -> str:
+    """The head that gives what an objective reads."""
+    try:
+        return f"`{type(assay.training.names.head_for(value, 4).head).__name__}`"
+    except ValueError as error:
+        named = re.findall(r"\b[A-Z][a-z]+Head\b", str(error))
+        return f"`{named[0]}`, made in Python"
+
+
 DOCUMENTS: dict[str, Callable[[], str]] = {
+    "docs/choose.md": choose,
     "docs/commands.md": commands,
     "docs/formats.md": formats,
     "docs/papers.md": papers,

@@ -7,7 +7,8 @@ from torch import Tensor
 
 
 def plackett_luce(scores: Tensor, ranks: Tensor, mask: Tensor, *, weight: Tensor | None = None) -> Tensor:
-    """Negative log-likelihood of each ranking, ``[lists]``: the best is chosen among all, then the next among the rest.
+    """Negative log-likelihood of each ranking, ``[lists]``, in nats: the best is chosen among all, the next among the
+    rest, and so on.
 
     ``L = sum_i [ log sum_{j: rank_j >= rank_i} exp(score_j) - score_i ]`` over the responses i above the last rank.
     Two responses give Bradley-Terry. Equal ranks are chosen from the same set (Breslow's rule), in no order; the last
@@ -28,10 +29,13 @@ def plackett_luce(scores: Tensor, ranks: Tensor, mask: Tensor, *, weight: Tensor
 
 
 def top_one(scores: Tensor, ranks: Tensor, mask: Tensor, *, weight: Tensor | None = None) -> Tensor:
-    """``-log`` of the probability that the first choice is one of the best, ``[lists]``: a softmax over the candidates.
+    """``-log`` of the probability that the first choice is one of the best, ``[lists]``, in nats: a softmax over the
+    candidates.
 
     ``L = log sum_j exp(score_j) - log sum_{i best} exp(score_i)``, over unmasked responses; order below the best is
-    not used. Shapes as in `plackett_luce`. Source: Cao et al. (ListNet), ICML 2007.
+    not used. Shapes as in `plackett_luce`.
+
+    Source: Cao et al. (ListNet), ICML 2007.
     """
     lowest = torch.finfo(scores.dtype).min
     first = torch.where(mask, ranks, torch.iinfo(torch.int64).max).amin(dim=1, keepdim=True)

@@ -112,10 +112,12 @@ def fit_tie_theta(gaps: Tensor, tie: Tensor, weight: Tensor | None = None) -> fl
 
 
 def hinge(chosen: Tensor, rejected: Tensor, *, margin: Tensor | float = 1.0, weight: Tensor | None = None) -> Tensor:
-    """``weight * max(0, margin - (chosen - rejected))``, ``[pairs]``: no pull on pairs already apart by the margin.
+    """``weight * max(0, margin - (chosen - rejected))``, ``[pairs]``, in the unit of the scores: no pull on pairs
+    already apart by the margin.
 
-    On cosines, twice this with half the margin is `contrastive.triplet` of unit vectors. Direct preference
-    optimisation with ``margin = 1`` on implicit rewards is SLiC (Zhao et al., 2023, arXiv 2305.10425).
+    On cosines, twice this with half the margin is `contrastive.triplet` of unit vectors.
+
+    Source: Herbrich et al., 1999; on implicit rewards, with ``margin = 1``: Zhao et al. (SLiC), 2023, arXiv 2305.10425.
     """
     loss = F.relu(margin - (chosen - rejected))
     return loss if weight is None else loss * weight
@@ -142,7 +144,8 @@ def centred(
 
 
 def identity_preference(chosen: Tensor, rejected: Tensor, *, beta: float = 0.1, weight: Tensor | None = None) -> Tensor:
-    """``weight * (chosen - rejected - 1 / (2 beta))^2``, ``[pairs]``: a finite gap, also where labels are certain.
+    """``weight * (chosen - rejected - 1 / (2 beta))^2``, ``[pairs]``, in squared nats: a finite gap, also where labels
+    are certain.
 
     ``chosen`` and ``rejected`` are log-ratios of two models (implicit rewards at ``beta = 1``), by token means.
 

@@ -14,13 +14,17 @@ from torch import Tensor
 
 
 def squared_error(values: Tensor, targets: Tensor, *, weight: Tensor | None = None) -> Tensor:
-    """``weight * (value - target)^2``, ``[ratings]``, in squared units of the rating."""
+    """``weight * (value - target)^2``, ``[ratings]``, in squared units of the rating.
+
+    Source: as a reward model: Wang et al. (HelpSteer2), 2024, arXiv 2406.08673.
+    """
     values, known, given = _known(values, targets)
     return _weighed((values - given).square(), known, weight)
 
 
 def huber(values: Tensor, targets: Tensor, *, delta: float = 1.0, weight: Tensor | None = None) -> Tensor:
-    """Squared error halved within ``delta``, linear beyond: ``delta (|e| - delta / 2)``; ``[ratings]``.
+    """Squared error halved within ``delta``, linear beyond: ``delta (|e| - delta / 2)``; ``[ratings]``, in squared
+    units of the rating.
 
     Raises:
         ValueError: ``delta`` is not positive.
@@ -34,10 +38,13 @@ def huber(values: Tensor, targets: Tensor, *, delta: float = 1.0, weight: Tensor
 
 
 def binary_cross_entropy(values: Tensor, targets: Tensor, *, weight: Tensor | None = None) -> Tensor:
-    """``-t log sigmoid(v) - (1 - t) log sigmoid(-v)``, ``[ratings]``: values in logits, targets 0..1 (right or wrong).
+    """``-t log sigmoid(v) - (1 - t) log sigmoid(-v)``, ``[ratings]``, in nats: values in logits, targets 0..1 (right or
+    wrong).
 
     Raises:
         ValueError: a target lies outside 0..1.
+
+    Source: of right and wrong solutions: Cobbe et al., 2021, arXiv 2110.14168.
     """
     values, known, given = _known(values, targets)
     _check_probabilities(given)
@@ -45,7 +52,8 @@ def binary_cross_entropy(values: Tensor, targets: Tensor, *, weight: Tensor | No
 
 
 def focal(values: Tensor, targets: Tensor, *, gamma: float = 2.0, weight: Tensor | None = None) -> Tensor:
-    """``|t - sigmoid(v)|^gamma`` times `binary_cross_entropy`, ``[ratings]``: cells already right count for little.
+    """``|t - sigmoid(v)|^gamma`` times `binary_cross_entropy`, ``[ratings]``, in nats: cells already right count for
+    little.
 
     ``gamma = 0`` is cross-entropy.
 

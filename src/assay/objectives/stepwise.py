@@ -15,7 +15,7 @@ UNLABELLED = -100
 
 
 def binary_cross_entropy(steps: Tensor, labels: Tensor, *, weight: Tensor | None = None) -> Tensor:
-    """``-t log sigmoid(s) - (1 - t) log sigmoid(-s)`` of each step, ``[...]``: steps in logits, labels 0..1.
+    """``-t log sigmoid(s) - (1 - t) log sigmoid(-s)`` of each step, ``[...]``, in nats: steps in logits, labels 0..1.
 
     A soft label is a success rate, as Monte-Carlo completions give. A label of NaN says nothing: loss 0, no gradient,
     also where the step itself is NaN (padding). Shapes: all ``[items]`` or ``[responses, steps]``.
@@ -29,7 +29,9 @@ def binary_cross_entropy(steps: Tensor, labels: Tensor, *, weight: Tensor | None
 
 
 def squared_error(steps: Tensor, labels: Tensor, *, weight: Tensor | None = None) -> Tensor:
-    """``(sigmoid(step) - label)^2`` of each step, ``[...]``: value regression on success rates; shapes as above.
+    """``(sigmoid(step) - label)^2`` of each step, ``[...]``, in squared probabilities: regression on success rates.
+
+    Shapes, and labels that say nothing, as in `binary_cross_entropy`.
 
     Source: ViLBench / ViLPRM, 2025.
     """
@@ -47,6 +49,8 @@ def classification(
 
     Raises:
         ValueError: a label that is no class.
+
+    Source: of steps right, neutral or wrong: Lightman et al., 2023, arXiv 2305.20050.
     """
     labelled = labels != UNLABELLED
     wrong = labelled & ((labels < 0) | (labels >= logits.shape[-1]))
@@ -66,11 +70,13 @@ def classification(
 def token_classification(
     logits: Tensor, labels: Tensor, *, class_weight: Tensor | None = None, weight: Tensor | None = None
 ) -> Tensor:
-    """`classification` averaged over the labelled positions of each response, ``[responses]``; 0 where none is.
+    """`classification` averaged over the labelled positions of each response, ``[responses]``, in nats; 0 where none
+    is.
 
     Shapes: ``logits`` ``[responses, tokens, classes]``, ``labels`` ``[responses, tokens]``, ``weight``
-    ``[responses]``. With labels from `segment_end_labels` one token speaks for each segment (Gunjal et al.
-    (M-HalDetect), 2023, arXiv 2308.06394; FGAIF, 2024, arXiv 2404.05046).
+    ``[responses]``. With labels from `segment_end_labels` one token speaks for each segment.
+
+    Sources: Gunjal et al. (M-HalDetect), 2023, arXiv 2308.06394; FGAIF, 2024, arXiv 2404.05046.
     """
     count = (labels != UNLABELLED).sum(dim=-1).clamp(min=1)
     loss = classification(logits, labels, class_weight=class_weight).sum(dim=-1) / count
