@@ -23,6 +23,7 @@ from assay.benchmarks.gates import DEFAULT_GATES, Gate
 from assay.benchmarks.nulls import DEFAULT_NULLS, FitNull, cross_fitted, text_only
 from assay.benchmarks.probes.blindness import PICTURE_PROBES, PROMPT_PROBES, Effect, Probe, blindness
 from assay.benchmarks.slices import DEFAULT_SLICERS, Slicer, worst_slices
+from assay.benchmarks.step_scores import steps_panel
 from assay.media import Text
 from assay.metrics import Floats, Interval, Ints
 from assay.perturb.pictures import prompt_pictures
@@ -116,6 +117,7 @@ def audit(
         failures=worst_failures(records, pairs, values, cluster),
         how={},
         wrong_picture_gaps=_wrong_picture_gaps(found, measured, pairs, cluster, seed),
+        panels=() if (panel := steps_panel(scores, records)) is None else (panel,),
     )
     card = replace(card, how=_how(seed, train_records, scores, started, cpu, spent, len(measured), len(found)))
     verdicts = [gate(card) for gate in gates]

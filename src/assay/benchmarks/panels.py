@@ -40,11 +40,23 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class Stepped:
+    """A response by its steps: (text, score, label), the label 1 right, 0 wrong, None unlabelled; ``value`` of all."""
+
+    record: str
+    prompt: str
+    value: float
+    steps: tuple[tuple[str, float, float | None], ...]
+    pictures: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Panel:
-    """A section of a page: a heading, paragraphs, named facts, curves, and choices with their pictures."""
+    """A section of a page: a heading, paragraphs, facts, curves, choices with their pictures, responses by their steps."""
 
     title: str
     paragraphs: tuple[str, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
     curves: Curves | None = None
     choices: Sequence[Choice] = ()
+    stepped: Sequence[Stepped] = ()
