@@ -52,7 +52,7 @@ def untrained(backbone=None, **options):
 def critic():
     torch.manual_seed(0)
     supervision = together((supervise(bradley_terry), 1.0), (on_critiques, 1.0))
-    settings = Settings(budget=Steps(100), batch=12, learning_rate=3e-3)
+    settings = Settings(budget=Steps(200), batch=12, learning_rate=3e-3)
     result = train(untrained(), with_critiques(rows(12)), supervision, settings)
     return CritiqueReward(result.reward, longest=12), result
 

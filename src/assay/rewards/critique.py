@@ -30,6 +30,7 @@ from assay.scores import Scores, Status
 from assay.spec import Spec
 
 HEADING = "Critique:"
+LONGEST = 64
 
 
 def with_critique(response: Response, text: str | None) -> Response:
@@ -101,7 +102,8 @@ def critique_reward(
         raise ValueError("a backbone has no output layer of its own: give words=language_head(checkpoint)")
     softcap = float(getattr(backbone.config.get_text_config(), "final_logit_softcapping", None) or 0.0)
     head = CritiqueHead.of_words(words, softcap=softcap, seed=seed)
-    return LearnedReward(backbone, head, read=from_first_step, **options)
+    card = {"critique": {"longest": LONGEST}, **options.pop("card", {})}
+    return LearnedReward(backbone, head, read=from_first_step, card=card, **options)
 
 
 @final
@@ -113,7 +115,7 @@ class CritiqueReward:
     critique abstains as ``TOO_LONG``. Its cost is one forward a token, over all responses of a batch at once.
     """
 
-    def __init__(self, reward: LearnedReward, *, longest: int = 64) -> None:
+    def __init__(self, reward: LearnedReward, *, longest: int = LONGEST) -> None:
         if not isinstance(reward.head, CritiqueHead) or not isinstance(reward.backbone, Backbone):
             raise ValueError(f"{reward!r} writes no critiques: critique_reward makes one that does")
         if longest < 1:
@@ -198,7 +200,7 @@ class CritiqueReward:
 
     @staticmethod
     def load(directory: str | Path, **options: Any) -> CritiqueReward:
-        """A saved reward, also one that training left (critiques of at most 64 tokens); options: `LearnedReward.load`.
+        """A saved reward, also one that training left (critiques of at most `LONGEST` tokens); options: `LearnedReward.load`.
 
         Raises:
             CheckpointError: the directory is no saved reward, or its head writes no critiques.
@@ -215,7 +217,7 @@ class CritiqueReward:
 def as_critic(reward: LearnedReward) -> CritiqueReward:
     """The reward whose head writes critiques as one that does so before it scores."""
     settings = cast("dict[str, Any]", reward.card.get("critique", {}))
-    return CritiqueReward(reward, longest=int(settings.get("longest", 64)))
+    return CritiqueReward(reward, longest=int(settings.get("longest", LONGEST)))
 
 
 def _until(sequence: TokenSequence, end: int) -> TokenSequence:

@@ -109,7 +109,6 @@ def _run(file: Path) -> ModuleType:
 
 
 def _from_directory(place: Path, device: str | torch.device, dtype: str | torch.dtype, label: Any) -> Reward:
-    from assay.models.heads.critique import CritiqueHead
     from assay.rewards import saving
     from assay.rewards.calibrated import Calibrated, is_calibrated
     from assay.rewards.classifier import load_classifier
@@ -120,7 +119,7 @@ def _from_directory(place: Path, device: str | torch.device, dtype: str | torch.
         return Calibrated.load(place, device=device, dtype=dtype)
     if saving.is_saved(place):
         saved = saving.load(place, device=device, dtype=dtype)
-        return as_critic(saved) if isinstance(saved.head, CritiqueHead) else saved
+        return as_critic(saved) if "critique" in saved.card else saved
     if has_value_head(place):
         return load_value_head(place, device=device, dtype=dtype)
     config = place / "config.json"
