@@ -34,6 +34,8 @@ def test_sentences_stop_at_their_marks_and_not_inside_numbers() -> None:
 def test_a_separator_stands_between_steps() -> None:
     response = split_steps(Record.of("q", ["a\nb\n\nc\n\n"]), separator("\n\n")).responses[0]
     assert [end.offset for end in response.step_ends] == [3, 6]
+    within = split_steps(Record.of("q", ["a +\nb +\n"]), separator(" +", within=True)).responses[0]
+    assert [end.offset for end in within.step_ends] == [3, 7]
     with pytest.raises(ValueError, match="empty separator"):
         separator("")
 

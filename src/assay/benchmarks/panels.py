@@ -52,7 +52,7 @@ class Stepped:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A section of a page: a heading, paragraphs, facts, curves, choices with their pictures, responses by their steps."""
+    """A section of a page: heading, paragraphs, facts, curves, choices with pictures, responses by their steps."""
 
     title: str
     paragraphs: tuple[str, ...] = ()

@@ -69,15 +69,22 @@ sentences = by(lambda text: _sentence_ends(text) or [len(text.rstrip())])
 """A step is a sentence: up to ``.``, ``!``, ``?`` or their full-width forms, outside numbers and abbreviations."""
 
 
-def separator(text: str) -> Split:
+def separator(text: str, *, within: bool = False) -> Split:
     r"""A step is what stands between two occurrences of ``text`` (a blank line ``"\n\n"``, a special mark).
+
+    With ``within`` a step ends behind its separator, not in front of it: rewards trained on separators read there.
 
     Raises:
         ValueError: ``text`` is empty.
     """
     if not text:
         raise ValueError("an empty separator splits nothing")
-    return by(lambda whole: [*(found.start() for found in re.finditer(re.escape(text), whole)), len(whole)])
+
+    def ends(whole: str) -> list[int]:
+        found = [match.end() if within else match.start() for match in re.finditer(re.escape(text), whole)]
+        return [*found, len(whole)]
+
+    return by(ends)
 
 
 def turns(response: Response) -> tuple[StepEnd, ...]:
