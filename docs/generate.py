@@ -156,7 +156,8 @@ SHAPES = {
     ("chosen", "rejected"): (
         "Pairs",
         "One response is better than another: preferences, also soft, tied or with a margin; the pairs that rankings "
-        "or ratings imply where nothing states them directly. Scores mean something beside other responses to a prompt.",
+        "or ratings imply where nothing states them directly. Scores mean something beside other responses to the "
+        "prompt.",
     ),
     ("scores", "ranks"): (
         "Rankings",

@@ -21,6 +21,7 @@ from assay.records import Rating, Record
 from assay.records.pairs import preferences_of
 from assay.scores import Scores
 from assay.spec import Spec
+from assay.transforms.shape import monotone
 
 Fit = Callable[[Scores, Sequence[Record]], Callable[[Scores], Scores]]
 
@@ -140,17 +141,16 @@ class _Isotonic:
     probabilities: tuple[float, ...]
 
     def __call__(self, scores: Scores, /) -> Scores:
-        return scores.with_values(self._at(scores.filled()))
+        return scores.with_values(monotone(scores, self._at))
 
-    def _at(self, values: Tensor) -> Tensor:
-        x = torch.tensor(self.scores, dtype=torch.float64, device=values.device)
-        y = torch.tensor(self.probabilities, dtype=torch.float64, device=values.device)
+    def _at(self, wide: Tensor) -> Tensor:
+        x = torch.tensor(self.scores, dtype=torch.float64, device=wide.device)
+        y = torch.tensor(self.probabilities, dtype=torch.float64, device=wide.device)
         if len(x) == 1:
-            return y.expand(values.shape).to(values.dtype) + 0 * values
-        wide = values.double()
+            return y.expand(wide.shape) + 0 * wide
         upper = torch.searchsorted(x, wide.detach()).clamp(1, len(x) - 1)
         share = ((wide - x[upper - 1]) / (x[upper] - x[upper - 1])).clamp(0, 1)
-        return (y[upper - 1] + share * (y[upper] - y[upper - 1])).to(values.dtype)
+        return y[upper - 1] + share * (y[upper] - y[upper - 1])
 
     def spec_after(self, spec: Spec) -> Spec:
         def at(bound: float | None, otherwise: float) -> float:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from assay.scores import Scores, Status
 from assay.spec import Spec
-from assay.transforms.shape import scale
+from assay.transforms.shape import monotone, scale
 
 
 class Distribution(Protocol):
@@ -82,27 +82,24 @@ class _Percentile:
     quantiles: tuple[float, ...]
 
     def __call__(self, scores: Scores, /) -> Scores:
-        values = scores.filled()
-        knots = torch.tensor(self.quantiles, dtype=torch.float64, device=values.device)
-        wide = values.double()
+        return scores.with_values(monotone(scores, self._at))
+
+    def _at(self, wide: Tensor) -> Tensor:
+        knots = torch.tensor(self.quantiles, dtype=torch.float64, device=wide.device)
         right = torch.searchsorted(knots, wide.detach(), right=True)
         left = torch.searchsorted(knots, wide.detach(), right=False)
         upper = right.clamp(1, len(knots) - 1)
         start, end = knots[upper - 1], knots[upper]
         share = torch.where(end > start, (wide - start) / torch.where(end > start, end - start, 1.0), 0.5)
         place = torch.where(right > left, 0.5 * (left + right - 1), upper - 1 + share.clamp(0, 1))
-        return scores.with_values((place / (len(knots) - 1)).to(values.dtype))
+        return place / (len(knots) - 1)
 
     def spec_after(self, spec: Spec) -> Spec:
-        ends = (0.0 if spec.low is None else spec.low, 0.0 if spec.high is None else spec.high)
-        at = self(Scores(values=torch.tensor(ends, dtype=torch.float64), group=torch.zeros(2).long(), ids=("a", "b")))
-        low, high = at.values.tolist()
-        return replace(
-            spec,
-            low=0.0 if spec.low is None else low,
-            high=1.0 if spec.high is None else high,
-            unit="share of reference responses below",
-        )
+        def at(bound: float | None, otherwise: float) -> float:
+            return otherwise if bound is None else float(self._at(torch.tensor([bound], dtype=torch.float64))[0])
+
+        unit = "share of reference responses below"
+        return replace(spec, low=at(spec.low, 0.0), high=at(spec.high, 1.0), unit=unit)
 
     def __repr__(self) -> str:
         return f"percentile({self.quantiles!r})"

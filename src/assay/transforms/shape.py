@@ -93,7 +93,7 @@ class _LogSigmoid:
     reference: float = 0.0
 
     def __call__(self, scores: Scores, /) -> Scores:
-        return scores.with_values(_monotone(scores, lambda values: F.logsigmoid(values - self.reference)))
+        return scores.with_values(monotone(scores, lambda values: F.logsigmoid(values - self.reference)))
 
     def spec_after(self, spec: Spec) -> Spec:
         low, high = (_log_sigmoid(bound, self.reference) for bound in (spec.low, spec.high))
@@ -130,7 +130,7 @@ def fit_log_sigmoid(scores: Scores, quantile: float = 0.85) -> Callable[[Scores]
 @dataclass(frozen=True)
 class _Sigmoid:
     def __call__(self, scores: Scores, /) -> Scores:
-        return scores.with_values(_monotone(scores, torch.sigmoid))
+        return scores.with_values(monotone(scores, torch.sigmoid))
 
     def spec_after(self, spec: Spec) -> Spec:
         low = 0.0 if spec.low is None else torch.sigmoid(_wide(spec.low)).item()
@@ -165,7 +165,7 @@ def negate() -> Callable[[Scores], Scores]:
     return _Negate()
 
 
-def _monotone(scores: Scores, function: Callable[[Tensor], Tensor]) -> Tensor:
+def monotone(scores: Scores, function: Callable[[Tensor], Tensor]) -> Tensor:
     """A smooth increasing function in float64, so that rounding swaps no two values of a lower precision.
 
     The result is brought back to the type of the scores. A device without float64 has it computed on the CPU.
