@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from assay.rewards.learned import LearnedReward
 from assay.scores import Scores, Status
 from assay.testing import tiny_text
 from assay.training import freeze
-from assay.training.budgets import Constant, Steps
+from assay.training.budgets import Constant, Epochs, Steps
 from assay.training.evaluation import evaluate
 from assay.training.loop import train
 from assay.training.settings import Lora, Settings
@@ -253,6 +254,21 @@ def test_abstaining_steps_and_rows_give_no_gradient() -> None:
     assert gradient is not None
     assert (gradient != 0).tolist() == [[True, False, False], [False, False, False]]
     assert all(bool(w.grad.isfinite().all()) for w in reward.parameters() if w.grad is not None)
+
+
+@pytest.mark.parametrize("name", ["steps", "steps with classes", "spans", "gaussian", "ordinal"])
+def test_a_batch_of_nothing_but_abstentions_is_no_error(name: str) -> None:
+    make, read, supervision, rows, _ = CASES[name]
+    backbone = tiny_text()
+    reward = LearnedReward(backbone, make(backbone.hidden_size), read=read, max_length=60)
+    records = rows()[:6]
+    long = replace(records[0], id="long", responses=(Response.from_steps(["good " * 99, "bad"]),))
+    result = train(
+        reward, [*records, long], supervision, replace(FAST, batch=1, budget=Epochs(1)), evaluate=[records[1], long]
+    )
+    assert result.status[Status.TOO_LONG] == 1
+    assert result.excluded >= 1
+    assert sum(result.skipped.values()) == 1
 
 
 def test_several_terms_add_up_with_their_weights() -> None:

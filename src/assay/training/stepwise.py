@@ -32,11 +32,12 @@ def on_steps(objective: Objective, *, select: Select = everything, weigh: Weigh 
         ValueError: the head gives no steps.
     """
 
-    def labels(outputs: Outputs, records: Sequence[Record]) -> tuple[Marks, Tensor]:
-        marks = step_labels_of(records, select=select, weigh=weigh)
-        return marks, _padded([mark.labels for mark in marks.marks if isinstance(mark, StepLabels)])
+    def labels(outputs: Outputs, marks: Marks) -> Tensor:
+        return _padded([mark.labels for mark in marks.marks if isinstance(mark, StepLabels)])
 
-    return _on_reads(objective, labels, spread=True)
+    return _on_reads(
+        objective, lambda records: step_labels_of(records, select=select, weigh=weigh), labels, spread=True
+    )
 
 
 def on_spans(
@@ -62,8 +63,7 @@ def on_spans(
     def label(span: Span) -> float | None:
         return span.value if labels is None else labels.get(span.label)
 
-    def found(outputs: Outputs, records: Sequence[Record]) -> tuple[Marks, Tensor]:
-        marks = span_labels_of(records, select=select, weigh=weigh)
+    def found(outputs: Outputs, marks: Marks) -> Tensor:
         ends = given(outputs.ends, "ends (read=every_response_token)", objective).cpu()
         targets = torch.full((len(marks.marks), ends.shape[1]), torch.nan)
         for row, (index, mark) in enumerate(zip(marks.index.tolist(), marks.marks, strict=True)):
@@ -75,9 +75,11 @@ def on_spans(
                 value = label(span)
                 if value is not None:
                     targets[row, : own.numel()][place(span, starts, own)] = value
-        return marks, targets
+        return targets
 
-    return _on_reads(objective, found, spread=False)
+    return _on_reads(
+        objective, lambda records: span_labels_of(records, select=select, weigh=weigh), found, spread=False
+    )
 
 
 def at_end(span: Span, starts: Tensor, ends: Tensor) -> Tensor:
@@ -91,15 +93,22 @@ def throughout(span: Span, starts: Tensor, ends: Tensor) -> Tensor:
 
 
 def _on_reads(
-    objective: Objective, labels_in: Callable[[Outputs, Sequence[Record]], tuple[Marks, Tensor]], *, spread: bool
+    objective: Objective,
+    marks_in: Callable[[Sequence[Record]], Marks],
+    labels_in: Callable[[Outputs, Marks], Tensor],
+    *,
+    spread: bool,
 ) -> Supervision:
     """``spread``: labels 0..1 are spread over the classes; otherwise they are their numbers."""
     named = names_of(objective)
     by_class = next(iter(inspect.signature(objective).parameters), "") == "logits"
 
     def losses(outputs: Outputs, records: Sequence[Record]) -> Losses:
+        marks = marks_in(records)
+        if bool(outputs.values.detach().isnan().all()):
+            return Losses(outputs.values[:0], excluded=sum(map(_said, marks.marks)), silent=marks.silent)
         steps = given(outputs.steps, "steps", objective)
-        marks, labels = labels_in(outputs, records)
+        labels = labels_in(outputs, marks)
         index = marks.index.to(steps.device)
         width = max(steps.shape[1], labels.shape[1])
         labels = _wide(labels.to(steps.device), width)
@@ -127,6 +136,12 @@ def _on_reads(
         )
 
     return losses
+
+
+def _said(mark: StepLabels | SpanLabels) -> int:
+    if isinstance(mark, SpanLabels):
+        return len(mark.spans)
+    return sum(label is not None for label in mark.labels)
 
 
 def _items(loss: Tensor, labelled: Tensor, weight: Tensor) -> Tensor:

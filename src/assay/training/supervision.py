@@ -182,6 +182,8 @@ def _on_targets(objective: Objective, ratings_in: Callable[[Sequence[Record]], R
         ratings = ratings_in(records)
         rated = _cells(outputs, ratings.index, ratings.criterion)
         judged = ~rated.detach().isnan()
+        if not bool(judged.any()):
+            return Losses(rated[judged], excluded=rated.numel(), silent=ratings.silent)
         index, targets = ratings.index.to(rated.device)[judged], ratings.targets.to(rated)[judged]
         rated = rated[judged]
         extra = {"weight": ratings.weight.to(rated)[judged]} if "weight" in named else {}
