@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,100 +15,42 @@ from assay.media import Audio, Image, MediaError, Part, Text, Video
 from assay.models.base import Batch, Pixels, TokenSequence
 from assay.models.families import base_of
 from assay.models.features import FeatureStore, ImageFeatures
-from assay.models.frames import EIGHT, Frames
-from assay.models.heads.linear import linear
 from assay.models.layout import TOKEN_BUDGET, Layout
 from assay.models.pictures import Pictures
 from assay.models.placement import Placement
-from assay.models.pools import MeanPool, Pooling
 from assay.models.prepare import OnTooLong, Prepared, abstain, truncate_prompt
 from assay.models.reading import Where, last
-from assay.models.tower_kinds import Kind, Over, kind_of, mean_of_tokens, media_layout
+from assay.models.tower_kinds import Kind, Over, kind_of, media_layout
+from assay.models.tower_parts import (
+    Pretrained,
+    Tower,
+    TowersModule,
+    check_tower,
+    chunks,
+    cut_left,
+    ids_of,
+    longest_text,
+    medium_of,
+    of_both,
+    of_prompt,
+    of_response,
+    text_states,
+    told,
+    width_of,
+)
 from assay.records import Message, Record, Response
 from assay.scores import Status
 
-Side: TypeAlias = Callable[[Sequence[Message], Sequence[Message]], Sequence[Message]]
-"""The messages of a prompt and of a response to those that a tower looks at."""
-
-
-def of_prompt(prompt: Sequence[Message], response: Sequence[Message]) -> Sequence[Message]:
-    """The prompt."""
-    return prompt
-
-
-def of_response(prompt: Sequence[Message], response: Sequence[Message]) -> Sequence[Message]:
-    """The response."""
-    return response
-
-
-def of_both(prompt: Sequence[Message], response: Sequence[Message]) -> Sequence[Message]:
-    """The prompt, then the response."""
-    return (*prompt, *response)
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Pretrained:
-    """A transformers encoder and what makes texts, pictures or sounds its input; None for what it does not read.
-
-    ``images`` is its image processor (the PIL form), ``sounds`` its feature extractor.
-    """
-
-    module: nn.Module
-    tokenizer: Any = None
-    images: Any = None
-    sounds: Any = None
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Tower:
-    """One look at a response: which model reads which medium of which side.
-
-    ``takes`` is `Text`, `Image`, `Audio` or `Video`; a video is looked at as its ``frames``, and pictures beside it are
-    not. Several pictures, frames or sounds become one state by ``pool``. ``over`` makes one state of a text's tokens,
-    where the model's class has no way of its own.
-    """
-
-    name: str
-    model: str
-    takes: type[Part]
-    of: Side
-    pool: Callable[[int, int], Pooling] = MeanPool
-    over: Over = mean_of_tokens
-    frames: Frames = EIGHT
-
-
-@final
-class TowersModule(nn.Module):
-    """The weights of towers: ``models`` by name, and for each tower what pools its items and what maps its state."""
-
-    def __init__(self, models: Mapping[str, nn.Module], towers: Sequence[Tower], width: int | None, seed: int) -> None:
-        super().__init__()
-        self.models = nn.ModuleDict(dict(models))
-        widths = {tower.name: _width(models[tower.model]) for tower in towers}
-        self.pools = nn.ModuleDict(
-            {tower.name: cast("nn.Module", tower.pool(widths[tower.name], seed)) for tower in towers}
-        )
-        self.maps = nn.ModuleDict()
-        for number, (name, own) in enumerate(widths.items() if width is not None else ()):
-            self.maps[name] = linear(own, width or own, bias=True, seed=seed + number)
-
-    def gradient_checkpointing_enable(self, options: Mapping[str, Any]) -> None:
-        """Keep no activations inside the layers of models that can compute them again."""
-        for model in self._checkpointed():
-            model.gradient_checkpointing_enable(options)
-
-    def gradient_checkpointing_disable(self) -> None:
-        """Keep activations again."""
-        for model in self._checkpointed():
-            model.gradient_checkpointing_disable()
-
-    def disable_input_require_grads(self) -> None:
-        """Nothing: the models' inputs never required gradients."""
-
-    def _checkpointed(self) -> list[Any]:
-        return [model for model in self.models.values() if getattr(model, "supports_gradient_checkpointing", False)]
+__all__ = [
+    "Pretrained",
+    "Tower",
+    "Towers",
+    "TowersModule",
+    "of_both",
+    "of_prompt",
+    "of_response",
+    "towers_from",
+]
 
 
 @final
@@ -142,7 +84,7 @@ class Towers:
     @property
     def hidden_size(self) -> int:
         """Width of every state."""
-        return self.width if self.width is not None else _width(self.inner.models[self.towers[0].model])
+        return self.width if self.width is not None else width_of(self.inner.models[self.towers[0].model])
 
     @property
     def modalities(self) -> frozenset[str]:
@@ -262,7 +204,7 @@ class Towers:
         found: dict[tuple[str, type[Image | Audio]], Pictures] = {}
         for tower in self.towers:
             if tower.takes is not Text:
-                medium = _medium(tower)
+                medium = medium_of(tower)
                 own = self.preprocessors[tower.model]
                 layout = media_layout(tower.model, self.kind(tower.model), medium)
                 found.setdefault((tower.model, medium), Pictures(own.images if medium is Image else own.sounds, layout))
@@ -278,7 +220,7 @@ class Towers:
             for number, tower in enumerate(self.towers):
                 messages = tower.of(record.prompt, response.messages)
                 if tower.takes is Text:
-                    own, shorter = self._tokens(tower, _told(messages), limit, cut and tower.of is of_prompt)
+                    own, shorter = self._tokens(tower, told(messages), limit, cut and tower.of is of_prompt)
                     truncated |= shorter
                 else:
                     media = self._media(tower, messages)
@@ -315,20 +257,18 @@ class Towers:
         if not text:
             return [], False
         tokenizer = self.preprocessors[tower.model].tokenizer
-        ids = _ids(tokenizer, text)
-        limit = min(limit, _longest_text(self.inner.models[tower.model], tokenizer))
-        excess = len(ids) - limit
-        if excess <= 0:
+        limit = min(limit, longest_text(self.inner.models[tower.model], tokenizer))
+        ids = ids_of(tokenizer, text)
+        if len(ids) <= limit:
             return ids, False
-        plain = _ids(tokenizer, text, add_special_tokens=False)
-        frame = next((n for n in range(len(ids) - len(plain) + 1) if ids[n : n + len(plain)] == plain), None)
-        if not cut or frame is None or excess > len(plain):
+        shorter = cut_left(tokenizer, text, limit) if cut else None
+        if shorter is None:
             raise _RefusedError(
                 Status.TOO_LONG,
                 f"{len(ids)} tokens for tower {tower.name!r}, but {tower.model} takes {limit}: shorten the text, "
                 "use another text model, or cut prompts with on_too_long=truncate_prompt",
             )
-        return [*ids[:frame], *ids[frame + excess :]], True
+        return shorter, True
 
     def _media(self, tower: Tower, messages: Sequence[Message]) -> list[Pixels]:
         parts = [part for message in messages for part in message.parts if isinstance(part, tower.takes)]
@@ -338,7 +278,7 @@ class Towers:
         media = [part for part in shown if isinstance(part, Image | Audio)]
         if not media:
             return []
-        sense = (tower.model, _medium(tower))
+        sense = (tower.model, medium_of(tower))
         number = list(self.stores).index(sense)
         made = self.stores[sense].all(media)
         return [replace(each.pixels, key=f"{number}|{each.pixels.key}") for each in made]
@@ -373,22 +313,10 @@ class Towers:
                 if ids:
                     wanted.setdefault((tower.model, tower.over), set()).add(ids)
         for (name, over), texts in wanted.items():
-            for chunk in _chunks(sorted(texts, key=lambda ids: (len(ids), ids)), token_budget):
-                states = self._text_states(name, over, chunk)
+            for chunk in chunks(sorted(texts, key=lambda ids: (len(ids), ids)), token_budget):
+                states = text_states(self.inner.models[name], self.preprocessors[name].tokenizer, over, chunk)
                 made |= {(name, over, ids): state for ids, state in zip(chunk, states, strict=True)}
         return made
-
-    def _text_states(self, name: str, over: Over, texts: Sequence[tuple[int, ...]]) -> Tensor:
-        model, kind = self.inner.models[name], self.kind(name)
-        tokenizer = self.preprocessors[name].tokenizer
-        longest = _longest_text(model, tokenizer) if kind.fixed else max(len(ids) for ids in texts)
-        padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-        device = next(model.parameters()).device
-        rows = torch.tensor([[*ids, *[padding] * (longest - len(ids))] for ids in texts], device=device)
-        lengths = torch.tensor([len(ids) for ids in texts], device=device)
-        mask = (torch.arange(longest, device=device)[None] < lengths[:, None]).long()
-        assert kind.text is not None
-        return kind.text(model, rows, mask, over)
 
     def _items(self, sequence: TokenSequence) -> list[tuple[tuple[int, ...], tuple[str, ...]]]:
         """For each tower the ids of its text and the keys of its media; either is empty."""
@@ -466,15 +394,15 @@ def towers_from(
     if not towers or wrong or len(set(names)) < len(names):
         raise ValueError(f"towers have different names, and all names are identifiers; got {names} and {list(models)}")
     for tower in towers:
-        _check(tower, models)
-    widths = {tower.model: _width(models[tower.model].module) for tower in towers}
+        check_tower(tower, models)
+    widths = {tower.model: width_of(models[tower.model].module) for tower in towers}
     if width is None and len(set(widths.values())) > 1:
         raise ValueError(f"the models' states have the widths {widths}: give width=, to which each tower is mapped")
     module = TowersModule({name: each.module for name, each in models.items()}, towers, width, seed)
     weight = next(module.parameters())
     placed = where or Placement(weight.device, weight.dtype, f"{weight.device}, {weight.dtype}: as it was given")
     limits = [
-        _longest_text(models[tower.model].module, models[tower.model].tokenizer)
+        longest_text(models[tower.model].module, models[tower.model].tokenizer)
         for tower in towers
         if tower.takes is Text
     ]
@@ -489,61 +417,6 @@ def towers_from(
     )
 
 
-def _check(tower: Tower, models: Mapping[str, Pretrained]) -> None:
-    if tower.model not in models:
-        raise ValueError(f"tower {tower.name!r} looks through {tower.model!r}, but the models are {list(models)}")
-    own = models[tower.model]
-    kind = kind_of(own.module)
-    reads = kind.text is not None if tower.takes is Text else kind.takes(_medium(tower))
-    if not reads:
-        raise ValueError(f"{tower.model} ({type(own.module).__name__}) reads no {tower.takes.__name__.lower()}")
-    needed = {Text: own.tokenizer, Image: own.images, Video: own.images, Audio: own.sounds}
-    if needed[tower.takes] is None:
-        what = {Text: "tokenizer", Image: "images", Video: "images", Audio: "sounds"}[tower.takes]
-        raise ValueError(f"tower {tower.name!r} needs the preprocessor of {tower.model}: Pretrained(..., {what}=)")
-
-
-def _medium(tower: Tower) -> type[Image | Audio]:
-    return Audio if tower.takes is Audio else Image
-
-
 def _sense(pixels: Pixels) -> int:
     """The number of the model and medium that preprocessed pixels are for."""
     return int(pixels.key.partition("|")[0])
-
-
-def _width(module: nn.Module) -> int:
-    return kind_of(module).width(cast("Any", module).config)
-
-
-def _told(messages: Sequence[Message]) -> str:
-    said = [message for message in messages if message.text]
-    if len(said) == 1:
-        return said[0].text
-    return "\n".join(f"{message.role.capitalize()}: {message.text}" for message in said)
-
-
-def _ids(tokenizer: Any, text: str, **options: Any) -> list[int]:
-    """The ids of a text; special tokens that stand in it are text."""
-    return list(tokenizer(text, split_special_tokens=True, verbose=False, **options)["input_ids"])
-
-
-def _longest_text(module: nn.Module, tokenizer: Any) -> int:
-    config = cast("Any", module).config.get_text_config()
-    known = [getattr(config, "max_position_embeddings", None), tokenizer.model_max_length]
-    longest = min([int(length) for length in known if length is not None and 0 < length < 10**7] or [10**7])
-    counts_padding = "roberta" in str(config.model_type) or str(config.model_type).startswith("clap")
-    if counts_padding and known[0] is not None:
-        longest = min(longest, int(known[0]) - int(config.pad_token_id) - 1)
-    return longest
-
-
-def _chunks(texts: Sequence[tuple[int, ...]], token_budget: int) -> list[list[tuple[int, ...]]]:
-    """Texts, ascending in length, cut so that each part padded stays within the budget; a longer one is alone."""
-    chunks: list[list[tuple[int, ...]]] = []
-    for ids in texts:
-        if chunks and len(ids) * (len(chunks[-1]) + 1) <= token_budget:
-            chunks[-1].append(ids)
-        else:
-            chunks.append([ids])
-    return chunks
