@@ -206,6 +206,11 @@ def own_tokenizer(place: Path, name: str) -> Any:
 
 
 def with_adapter(module: nn.Module, directory: Path) -> nn.Module:
+    """The module with the peft adapter that lies in a directory, put on and not merged.
+
+    Raises:
+        CheckpointError: the adapter is pickled, damaged or hostile.
+    """
     from peft import PeftModel
 
     read_header(safetensors_file(directory, "adapter_model"))
