@@ -33,6 +33,7 @@ FAMILIES: dict[str, Callable[[], Backbone]] = {
     "gemma3": testing.tiny_gemma3,
     "qwen2_5_vl": testing.tiny_qwen2_5_vl,
     "qwen3_vl": testing.tiny_qwen3_vl,
+    "qwen2_audio": testing.tiny_qwen2_audio,
 }
 TEXT = testing.tiny_text()
 TRIMS = testing.tiny_gemma3()

@@ -10,14 +10,15 @@ import torch
 from transformers import BertConfig, BertModel
 
 from assay import testing
-from assay.media import Image, Text
+from assay.media import Image, Text, Video
 from assay.models.hf import Backbone, backbone_from
 from assay.models.reading import every_response_token, last, step_ends
 from assay.models.sharing import padded, shared
 from assay.records import Message, Record, Response
 from assay.records.record import StepEnd
-from assay.records.steps import up_to_step
+from assay.records.steps import lines, up_to_step
 from assay.scores import Status
+from assay.worlds.films import tune, video_records
 
 FAMILIES: dict[str, Callable[[], Backbone]] = {
     "text": testing.tiny_text,
@@ -29,6 +30,7 @@ FAMILIES: dict[str, Callable[[], Backbone]] = {
     "gemma3": testing.tiny_gemma3,
     "qwen2_5_vl": testing.tiny_qwen2_5_vl,
     "qwen3_vl": testing.tiny_qwen3_vl,
+    "qwen2_audio": testing.tiny_qwen2_audio,
 }
 STEPS = ("It is red.", "So yes <|im_end|> <eos>", "the answer is one", "done")
 
@@ -46,6 +48,8 @@ def record_for(name: str, backbone: Backbone, picture: Callable[..., Image]) -> 
         return Record.of("why is it?", [Response.from_steps(STEPS), other])
     if name == "paligemma":
         return Record.of([picture(64, 48), "why is it?"], [Response.from_steps(STEPS), other])
+    if name == "qwen2_audio":
+        return Record.of([tune(["low", "high"]), "why is it?"], [Response.from_steps(STEPS), other])
     parts = (Text("first I look\n"), picture(48, 64, seed=2), Text("it is red\nso yes"))
     ends = (StepEnd(0, 0, 12), StepEnd(0, 1), StepEnd(0, 2, 9), StepEnd(0, 2, 16))
     return Record.of([picture(64, 48), "why is it?"], [Response((Message("assistant", parts),), ends), other])
@@ -65,6 +69,20 @@ def test_each_step_is_as_the_response_cut_there(name: str, layout: Any, picture:
             assert len(alone) == step + 1
             torch.testing.assert_close(found[step] @ head, alone[-1] @ head, rtol=0, atol=1e-5)
     assert float(states(backbone, record)[0].std(0).mean()) > 0.01
+
+
+def test_a_video_in_a_response_belongs_to_its_step() -> None:
+    backbone = testing.tiny_qwen2_5_vl()
+    (film,) = video_records(1, seed=1)
+    video = next(part for part in film.parts() if isinstance(part, Video))
+    said = Response((Message("assistant", (Text("look:"), video, Text("it moves"))),), ())
+    marked = Response(said.messages, lines(said))
+    assert marked.step_ends == (StepEnd(0, 1), StepEnd(0, 2, 8))
+    record = Record.of("why?", [marked])
+    (found,) = states(backbone, record)
+    for step in range(2):
+        (alone,) = states(backbone, Record.of("why?", [up_to_step(marked, step)]))
+        torch.testing.assert_close(found[: step + 1], alone, rtol=0, atol=1e-4)
 
 
 def test_a_model_that_reads_in_both_directions_has_no_steps() -> None:
