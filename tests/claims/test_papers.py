@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from _pytest.mark.structures import ParameterSet
+from torch import nn
 
 from assay.claims import papers as papers_module
 from assay.claims.papers import Paper, PapersError, UnknownPaperError, kind_of, load, paper, papers, parse
 from assay.claims.run import reproduce
+from assay.training.plan import Training
 
 SOURCE = Path(papers_module.__file__).parents[1]
 SECONDS, SLOW_SECONDS = 15.0, 120.0
@@ -31,7 +34,7 @@ effect = "something"
 """
 
 
-def each() -> list[object]:
+def each() -> list[ParameterSet]:
     marks = {True: [pytest.mark.slow], False: list[pytest.MarkDecorator]()}
     return [pytest.param(found, id=found.name, marks=marks[found.slow]) for found in papers()]
 
@@ -62,6 +65,14 @@ def test_every_name_in_a_row_imports(found: Paper) -> None:
         assert module == name == found.name
         assert kind_of(home) == found.kind
         assert "Reference:" in (load(found.home.partition(":")[0] + ":__doc__") or "")
+
+
+@pytest.mark.parametrize("found", [item for item in each() if item.values[0].kind == "Training"])
+def test_a_training_is_made_without_arguments(found: Paper) -> None:
+    made = found.load_home()()
+    assert isinstance(made, Training)
+    assert made.stages
+    assert isinstance(made.head(16), nn.Module)
 
 
 def test_names_and_claims_occur_once() -> None:
