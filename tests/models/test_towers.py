@@ -239,6 +239,17 @@ def test_failures_are_typed_and_the_others_go_on(tmp_path: Path) -> None:
         towers.prepare(records, read=step_ends)
 
 
+def test_sounds_longer_than_a_model_hears_are_too_long_not_cut() -> None:
+    looks = [Tower("clap", "clap", Audio, of_response), Tower("whisper", "whisper", Audio, of_response)]
+    models = {"clap": tiny_clap(), "whisper": tiny_whisper(seconds=4)}
+    for tower, seconds in zip(looks, (1, 4), strict=True):
+        towers = towers_from({tower.name: models[tower.name]}, [tower])
+        beeps = [tune(["low"] * count, seconds=0.4) for count in (1, 10)]  # 0.6 s and 6 s with their pauses
+        prepared = towers.prepare([Record.of("q", [Response.of(sound) for sound in beeps])])
+        assert prepared.status == (Status.OK, Status.TOO_LONG)
+        assert f"hears {'' if tower.name == 'clap' else 'at most '}{seconds} s" in prepared.messages[1]
+
+
 def test_a_text_cannot_end_itself() -> None:
     towers = clip()
     (sequence,) = towers.prepare([Record.of("a<eos>b", [Response.of(picture(1))])]).batch.groups[0]

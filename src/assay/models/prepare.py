@@ -175,11 +175,17 @@ def _write(
         steps = None if asked is None else response.step_ends
         return _Written(template.write(Candidate(record.prompt, response.messages, shown, steps)), shown)
     except (MediaError, OSError) as error:
-        return _Failure(Status.UNREADABLE_MEDIA, str(error))
+        return _Failure(media_status(error), str(error))
     except UnsupportedMediaError as error:
         return _Failure(Status.UNSUPPORTED_MODALITY, str(error))
     except TemplateError as error:
         return _Failure(Status.INVALID, str(error))
+
+
+def media_status(error: MediaError | OSError) -> Status:
+    """What a medium that cannot be used makes of its response: ``TOO_LONG`` for a sound longer than a model hears."""
+    code = error.code if isinstance(error, MediaError) else ""
+    return Status.TOO_LONG if code == "too_long_sound" else Status.UNREADABLE_MEDIA
 
 
 def _unrolled(record: Record, response: Response, pictures: Pictures | None) -> tuple[Record, Response]:

@@ -18,7 +18,7 @@ from assay.models.features import FeatureStore, ImageFeatures
 from assay.models.layout import TOKEN_BUDGET, Layout
 from assay.models.pictures import Pictures
 from assay.models.placement import Placement
-from assay.models.prepare import OnTooLong, Prepared, abstain, truncate_prompt
+from assay.models.prepare import OnTooLong, Prepared, abstain, media_status, truncate_prompt
 from assay.models.reading import Where, last
 from assay.models.tower_kinds import Kind, Over, kind_of, media_layout
 from assay.models.tower_parts import (
@@ -230,7 +230,7 @@ class Towers:
                 ids += own
                 types += [number] * len(own)
         except (MediaError, OSError) as error:
-            return _Cell(None, Status.UNREADABLE_MEDIA, str(error))
+            return _Cell(None, media_status(error), str(error))
         except _RefusedError as error:
             return _Cell(None, error.status, str(error))
         if not ids:
