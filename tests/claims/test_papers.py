@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from _pytest.mark.structures import ParameterSet
 from torch import nn
 
 from assay.claims import papers as papers_module
+from assay.claims.compare import NotComparableError, training_of
 from assay.claims.papers import Paper, PapersError, UnknownPaperError, kind_of, load, paper, papers, parse
 from assay.claims.run import reproduce
 from assay.training.plan import Training
@@ -68,8 +70,13 @@ def test_every_name_in_a_row_imports(found: Paper) -> None:
 
 
 @pytest.mark.parametrize("found", [item for item in each() if item.values[0].kind == "Training"])
-def test_a_training_is_made_without_arguments(found: Paper) -> None:
-    made = found.load_home()()
+def test_a_training_is_made_without_arguments_or_says_which(found: Paper) -> None:
+    given = inspect.signature(found.load_home()).parameters.values()
+    if any(item.default is item.empty for item in given):
+        with pytest.raises(NotComparableError, match="has to be told"):
+            training_of(found)
+        return
+    made = training_of(found)
     assert isinstance(made, Training)
     assert made.stages
     assert isinstance(made.head(16), nn.Module)

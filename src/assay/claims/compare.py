@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
@@ -70,6 +71,13 @@ def training_of(paper: Paper) -> Training:
         raise NotComparableError(
             f"{paper.name} gives a {paper.kind}, which is not trained: --model and --data are for recipes that give a "
             f"Training; run `assay reproduce {paper.name}` for its claim"
+        )
+    empty = inspect.Parameter.empty
+    needed = [name for name, given in inspect.signature(home).parameters.items() if given.default is empty]
+    if needed:
+        raise NotComparableError(
+            f"{paper.name} has to be told its {' and '.join(needed)}, which depend on the data: call {paper.home} in "
+            "Python and run() the Training it gives"
         )
     return home()
 
