@@ -1,5 +1,6 @@
 import math
 import sys
+import time
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from assay.media import Image
 from assay.records import Message, Record, Response
-from assay.rewards.base import scores_of
+from assay.rewards.base import fingerprint, scores_of
 from assay.rewards.toolbox import calculator, code, look_up, ocr
 from assay.rewards.tools import Call, ToolError, ToolReward, arithmetic, traced, written
 from assay.scores import Status
@@ -83,7 +84,10 @@ def test_code_is_run_within_limits():
         run("1 / 0", RECORD)
     assert caught.value.status is Status.INVALID
     with pytest.raises(ToolError, match="OSError"):
-        run("with open('made', 'w') as file: file.write('x' * 10)", RECORD)
+        run("with open('made', 'w') as file: file.write('x' * 2**21)", RECORD)
+    with pytest.raises(ToolError, match="failed"):
+        run("print('x' * 2**22)", RECORD)
+    assert len(code(longest=7)("print('x' * 100)", RECORD)) == 7
     with pytest.raises(ToolError, match="MemoryError"):
         run("x = bytearray(10**10)", RECORD)
     assert run("import os; print(len(os.environ.get('HOME', '')))", RECORD) == "0"
@@ -93,6 +97,14 @@ def test_code_that_does_not_end_is_a_timeout():
     with pytest.raises(ToolError) as caught:
         code(seconds=0.5)("while True: pass", RECORD)
     assert caught.value.status is Status.TIMEOUT or "failed" in str(caught.value)
+
+
+def test_what_code_started_ends_with_it(tmp_path):
+    mark = tmp_path / "mark"
+    child = f"import time; time.sleep(1.5); open({str(mark)!r}, 'w').close()"
+    code(seconds=5.0)(f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {child!r}])", RECORD)
+    time.sleep(2.5)
+    assert not mark.exists()
 
 
 def test_code_is_refused_where_limits_cannot_be_set(monkeypatch):
@@ -193,7 +205,14 @@ def test_a_fallback_that_cannot_judge_says_why():
     assert scores.status == (Status.REFUSED, Status.REFUSED, Status.OK)
 
 
+def by_length(records):
+    return scores_of(records, [float(len(r.text)) for record in records for r in record.responses])
+
+
 def test_feedback_stays_with_traced_rows():
+    assert fingerprint(ToolReward(by_length, arithmetic, {"calculator": calculator})) != fingerprint(
+        ToolReward(by_length, arithmetic, {"calculator": broken})
+    )
     trace = traced([RECORD], lambda record, response: [], {})
     assert trace.records[0].responses == RECORD.responses
     assert trace.records[0].feedback == RECORD.feedback

@@ -111,8 +111,9 @@ class CritiqueReward:
     """Critique, then score. ``reward`` has a `CritiqueHead`; a critique has at most ``longest`` tokens.
 
     The critique is greedy, so that scores repeat; it ends at the token that the template puts after an answer, at the
-    end of sequence, or at ``longest``. ``Scores.critiques`` hold what was written. A response that is too long for a
-    critique abstains as ``TOO_LONG``. Its cost is one forward a token, over all responses of a batch at once.
+    end of sequence, or at ``longest``. ``Scores.critiques`` hold what was written, and the score is that of this text,
+    tokenised as any other. A response that is too long with its critique abstains as ``TOO_LONG``. Writing costs a
+    forward a token, over all responses at once, the prompt of a record once.
     """
 
     def __init__(self, reward: LearnedReward, *, longest: int = LONGEST) -> None:
@@ -169,13 +170,14 @@ class CritiqueReward:
     ) -> None:
         """One greedy token after another for every sequence that has not ended."""
         eos = self.backbone.tokenizer.eos_token_id
+        record = [number for number, group in enumerate(batch.groups) for _ in group]
         going = [place for place, start in enumerate(starts) if start.ids.numel() < self.reward.max_length]
         for _ in range(self.longest):
             if not going:
                 return
             longer = [_with(starts[place], said[place]) for place in going]
             states = self.reward.model.states(
-                Batch([[sequence] for sequence in longer], batch.pixels),
+                Batch(_grouped(longer, [record[place] for place in going]), batch.pixels),
                 layout=self.reward.layout,
                 token_budget=self.reward.token_budget,
             )
@@ -200,7 +202,7 @@ class CritiqueReward:
 
     @staticmethod
     def load(directory: str | Path, **options: Any) -> CritiqueReward:
-        """A saved reward, also one that training left (critiques of at most `LONGEST` tokens); options: `LearnedReward.load`.
+        """A saved reward, also one that training left (critiques of at most `LONGEST` tokens); options as there.
 
         Raises:
             CheckpointError: the directory is no saved reward, or its head writes no critiques.
@@ -218,6 +220,14 @@ def as_critic(reward: LearnedReward) -> CritiqueReward:
     """The reward whose head writes critiques as one that does so before it scores."""
     settings = cast("dict[str, Any]", reward.card.get("critique", {}))
     return CritiqueReward(reward, longest=int(settings.get("longest", LONGEST)))
+
+
+def _grouped(sequences: Sequence[TokenSequence], record: Sequence[int]) -> list[list[TokenSequence]]:
+    """Neighbours of one record together, so that they share its prompt."""
+    groups: dict[int, list[TokenSequence]] = {}
+    for sequence, number in zip(sequences, record, strict=True):
+        groups.setdefault(number, []).append(sequence)
+    return list(groups.values())
 
 
 def _until(sequence: TokenSequence, end: int) -> TokenSequence:

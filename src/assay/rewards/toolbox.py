@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib
 import math
 import operator
+import os
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
+from typing import IO, Any
 
 from assay.media import Image, MediaError
 from assay.records import Record
 from assay.rewards.tools import Tool, ToolError
 from assay.scores import Status
 
-_LONGEST, _LARGEST, _DEEPEST = 500, 10**60, 30
+_LONGEST, _LARGEST, _DEEPEST, _PRINTED = 500, 10**60, 30, 2**20
 _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -100,35 +103,48 @@ def look_up(table: Mapping[str, str]) -> Tool:
 def code(*, seconds: float = 5.0, memory: int = 512 * 2**20, longest: int = 2000) -> Tool:
     """A tool that runs its input as Python, isolated, in a process with limits, and gives what it prints.
 
-    Limits: ``seconds`` of wall and CPU time, ``memory`` bytes, no files written, an empty environment and working
-    directory, at most ``longest`` characters of output. They stop accidents, not attackers: the code has the rights of
-    this user, so run what strangers wrote only inside a container. Where the system cannot set limits the tool is
-    ``UNAVAILABLE``.
+    Limits: ``seconds`` of wall and CPU time, ``memory`` bytes, 1 MiB for what it prints and for each file, an empty
+    environment and working directory; ``longest`` characters are kept. They stop accidents, not attackers: the code has
+    the rights of this user, network included, so run what strangers wrote only inside a container. Where the system
+    cannot set limits the tool is ``UNAVAILABLE``.
     """
 
     def run(text: str, record: Record) -> str:
         limits = _limits(seconds, memory)
-        with tempfile.TemporaryDirectory() as place:
+        with tempfile.TemporaryDirectory() as place, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as error:
+            child = subprocess.Popen(  # noqa: S603 - running code is what this tool is asked for
+                [sys.executable, "-I", "-S", "-c", limits + text],
+                cwd=place,
+                env={},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=error,
+                start_new_session=True,
+            )
             try:
-                done = subprocess.run(  # noqa: S603 - running code is what this tool is asked for
-                    [sys.executable, "-I", "-S", "-c", limits + text],
-                    cwd=place,
-                    env={},
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    text=True,
-                    errors="replace",
-                    timeout=seconds,
-                    check=False,
-                )
+                child.wait(seconds)
             except subprocess.TimeoutExpired:
                 raise ToolError(f"the code ran longer than {seconds:g} s", Status.TIMEOUT) from None
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
-            raise ToolError(f"the code failed: {last}")
-        return done.stdout.strip()[:longest]
+            finally:
+                _end(child)
+            if child.returncode:
+                last = (_said(error).splitlines() or [f"it ended with {child.returncode}"])[-1]
+                raise ToolError(f"the code failed: {last}")
+            return _said(out)[:longest]
 
     return run
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """The process and all that it started are gone."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def _said(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", "replace").strip()
 
 
 def _limits(seconds: float, memory: int) -> str:
@@ -139,7 +155,7 @@ def _limits(seconds: float, memory: int) -> str:
     wanted = {
         resource.RLIMIT_CPU: math.ceil(seconds),
         resource.RLIMIT_AS: memory,
-        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_FSIZE: _PRINTED,
         resource.RLIMIT_CORE: 0,
     }
     lines = [f"resource.setrlimit({name}, ({limit}, {limit}))" for name, limit in wanted.items()]
