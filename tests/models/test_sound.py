@@ -17,10 +17,15 @@ from assay.models.layout import padded, shared
 from assay.models.pictures import sound_tokens
 from assay.models.scratch import save_backbone
 from assay.models.sharing import sharing_report
+from assay.objectives.pairwise import bradley_terry
 from assay.records import Record, Response
 from assay.rewards.learned import LearnedReward
 from assay.scores import Status
 from assay.testing import tiny_qwen2_audio
+from assay.training.budgets import Steps
+from assay.training.loop import train
+from assay.training.settings import Lora, Settings
+from assay.training.supervision import supervise
 from assay.worlds.films import tone_records, tune
 
 SOUND = tune(["low", "high", "middle"])
@@ -162,3 +167,19 @@ def test_a_text_cannot_write_the_token_of_a_sound() -> None:
     assert int((sequence.ids == placeholder).sum()) == prepared.batch.pixels[sequence.images[0]].tokens
     with pytest.raises(ValueError, match="pictures or sounds have"):
         backbone.encode(replace(prepared.batch, groups=[[replace(sequence, images=sequence.images * 2)]]))
+
+
+def test_an_adapted_reward_that_hears_is_saved_and_loaded(tmp_path: Path) -> None:
+    reward = LearnedReward.fresh(tiny_qwen2_audio())
+    records = tone_records(6)
+    untrained = reward(records).values
+    objective = supervise(bradley_terry)
+    settings = Settings(budget=Steps(3), batch=6, learning_rate=1e-2, lora=Lora(rank=2, merge=False))
+    trained = train(reward, records, objective, settings).reward
+    tower = dict(trained.model.encoder.named_parameters())
+    assert not any("lora" in name for name in tower if "audio_tower" in name)
+    before = trained(records)
+    assert (before.values - untrained).abs().max() > 1e-3
+    again = LearnedReward.load(trained.save(tmp_path / "saved"), device="cpu", dtype="float32")
+    assert again.backbone.modalities == {"text", "audio"}
+    torch.testing.assert_close(again(records).values, before.values, rtol=0, atol=1e-5)
