@@ -10,7 +10,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -242,7 +242,7 @@ def spearman_to(truth: Floats) -> Statistic:
 
 
 @contextmanager
-def timed(spent: dict[str, float], name: str) -> Iterator[None]:
+def timed(spent: dict[str, float], name: str) -> Generator[None]:
     """CPU seconds of a block, added to ``spent[name]``."""
     started = time.process_time()
     try:
