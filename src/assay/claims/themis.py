@@ -19,7 +19,7 @@ from assay.rewards.toolbox import calculator
 from assay.rewards.tools import ToolError, ToolReward, arithmetic, traced
 from assay.scores import Scores, Status
 
-_TRAIN, _TEST, _DIGITS = 800, 400, 3
+_TRAIN, _TEST, _DIGITS = 800, 1000, 3
 _TRAINED_TO, _TESTED_TO = 200, 400
 
 
