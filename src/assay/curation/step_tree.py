@@ -34,7 +34,10 @@ def uct(node: Visits, *, explore: float = 1.4) -> float:
 
 
 def puct(node: Visits, *, explore: float = 0.125, alpha: float = 0.5) -> float:
-    """``alpha^(1 - value) + c sqrt(N_before) / (1 + N)``: towards nodes that mostly succeed, as OmegaPRM's search."""
+    """``alpha^(1 - value) + c sqrt(N_before) / (1 + N)``: towards nodes that mostly succeed.
+
+    As OmegaPRM's search, without its term of length.
+    """
     return alpha ** (1 - node.value) + explore * math.sqrt(node.before) / (1 + node.visits)
 
 

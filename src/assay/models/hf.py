@@ -29,8 +29,8 @@ from assay.records import Message, Record
 from assay.scores import Status
 
 _READS_AHEAD = (
-    "{name} reads in both directions: the state at a step's end depends on the steps behind it. Take a causal model, or "
-    "score each prefix as a response of its own (assay.records.steps.up_to_step) with the last token read"
+    "{name} reads in both directions: the state at a step's end depends on the steps behind it. Take a causal model, "
+    "or score each prefix as a response of its own (assay.records.steps.up_to_step) with the last token read"
 )
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 _FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "adapter/*")
