@@ -211,10 +211,10 @@ def test_towers_that_cannot_be_are_refused(models: Any, towers: list[Tower], mes
 def test_failures_are_typed_and_the_others_go_on(tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(picture(1).read()[:200])
-    long = "why " * 100
+    long, same = "why " * 100, picture(3)
     records = [
         Record.of("q", [Response.of(Image.from_path(broken)), Response.of(picture(2))]),
-        Record.of([Text("q"), picture(3)], [Response.of(picture(2))]),
+        Record.of([Text("q"), same], [Response.of(same)]),
         Record.of("q", [Response.of(tune(["low"]))]),
         Record.of(long, [Response.of(picture(2))]),
         Record.of("", [Response.of("")]),

@@ -84,9 +84,10 @@ class TowersModule(nn.Module):
             self.maps[name] = linear(own, width or own, bias=True, seed=seed + number)
 
     def gradient_checkpointing_enable(self, options: Mapping[str, Any]) -> None:
-        """Keep no activations inside the layers of models that can compute them again."""
+        """Keep no activations inside the layers of models that are trained and can compute them again."""
         for model in self._checkpointed():
-            model.gradient_checkpointing_enable(options)
+            if any(weight.requires_grad for weight in model.parameters()):
+                model.gradient_checkpointing_enable(options)
 
     def gradient_checkpointing_disable(self) -> None:
         """Keep activations again."""

@@ -240,15 +240,15 @@ class Towers:
         return _Cell(made, Status.OK, "the prompt's text was truncated from the left" if truncated else "")
 
     def _refuse_unseen(self, record: Record, response: Response) -> None:
-        seen = {
-            id(part)
-            for tower in self.towers
-            for message in tower.of(record.prompt, response.messages)
-            for part in message.parts
-            if isinstance(part, tower.takes)
-        }
-        for side, messages in (("prompt", record.prompt), ("response", response.messages)):
-            for part in (part for message in messages for part in message.parts):
+        for side, asked, answered in (("prompt", record.prompt, ()), ("response", (), response.messages)):
+            seen = {
+                id(part)
+                for tower in self.towers
+                for message in tower.of(asked, answered)
+                for part in message.parts
+                if isinstance(part, tower.takes)
+            }
+            for part in (part for message in (*asked, *answered) for part in message.parts):
                 if not isinstance(part, Text) and id(part) not in seen:
                     kind = type(part).__name__.lower()
                     raise _RefusedError(Status.UNSUPPORTED_MODALITY, f"no tower looks at the {side}'s {kind}")
