@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from assay.records import Preference, Record
-from assay.rewards.base import scores_of
+from assay.rewards.base import scores_of, spec_of
 from assay.rewards.contexts import context_posterior, infer_context, over_contexts, under
 from assay.scores import Scores
 from assay.spec import Spec
@@ -32,7 +32,7 @@ RECORD = Record.of("prompt", ["a", "abcd"], feedback=[Preference(1, 0)], style="
 
 def test_the_context_is_set_whatever_the_record_says() -> None:
     assert under(LikesLength(), "style", "long")([RECORD]).values.tolist() == [1.0, 4.0]
-    assert under(LikesLength(), "style", "long").spec.needs == ("language",)
+    assert spec_of(under(LikesLength(), "style", "long")).needs == ("language",)
     assert "under(" in repr(under(LikesLength(), "style", "long"))
 
 

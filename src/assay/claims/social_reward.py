@@ -19,7 +19,7 @@ from assay.objectives.pairwise import hinge
 from assay.records import Preference, Record
 from assay.records.pairs import preferences_of
 
-_WIDTH, _PROMPTS, _PICTURES, _HELD_OUT, _MARGIN = 6, 500, 12, 2000, 0.3
+_WIDTH, _PROMPTS, _PICTURES, _HELD_OUT, _MARGIN = 6, 700, 12, 2000, 0.3
 
 
 def claim(seeds: Sequence[int], sabotage: bool = False) -> Outcome:
@@ -106,7 +106,7 @@ def _learned(
         gap = _cosine(head, said, shown[:, 0]) - _cosine(head, said, shown[:, 1])
         return float(((gap > 0) == (quality[:, 0] > quality[:, 1])).float().mean())
 
-    return fit_at_best(head, loss, accuracy, steps=150, every=10, learning_rate=0.03)
+    return fit_at_best(head, loss, accuracy, steps=100, every=10, learning_rate=0.03)
 
 
 def _cosine(head: DualEncoderHead, prompts: Tensor, pictures: Tensor) -> Tensor:

@@ -95,13 +95,15 @@ def test_what_it_refuses() -> None:
 
 def test_a_gated_reward_is_saved_and_scores_the_same(tmp_path: Path) -> None:
     backbone = tiny_text()
-    reward = LearnedReward(backbone, GatedHead(backbone.hidden_size, GROUPS, hard=True, gate_layers=2, seed=3))
+    head = GatedHead(backbone.hidden_size, GROUPS, hard=True, gate_layers=2, seed=3)
+    reward = LearnedReward(backbone, head)
     records = [Record.of(f"prompt {n}", ["yes", "no, not at all"]) for n in range(3)]
     found = reward(records)
-    assert set(found.attributes) == set(reward.head.names)
+    assert set(found.attributes) == set(head.names)
     again = LearnedReward.load(reward.save(tmp_path / "reward"))
     assert torch.equal(again(records).values, found.values)
-    assert again.head.options() == reward.head.options()
+    assert isinstance(again.head, GatedHead)
+    assert again.head.options() == head.options()
 
 
 def test_criteria_learn_from_ratings_and_the_value_from_pairs() -> None:
@@ -118,6 +120,7 @@ def test_criteria_learn_from_ratings_and_the_value_from_pairs() -> None:
     outputs = reward.outputs(reward.prepare([record]).batch)
     rows = together((on_ratings(squared_error), 1.0), (on_pairs(bradley_terry), 1.0))
     found = rows(outputs, [record])
+    assert outputs.attributes is not None
     real = outputs.attributes[0, outputs.names.index("motion/real")]
     match = outputs.attributes[1, outputs.names.index("match")]
     assert torch.allclose(found.items[:2], torch.stack([(real - 2.0) ** 2, (match + 1.0) ** 2]))
