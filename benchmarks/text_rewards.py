@@ -152,11 +152,11 @@ def ranked(statements: Statements) -> list[Record]:
     ]
 
 
-def persona(folder: Path, *, steps: int = 500, rounds: int = 4, seed: int = 0) -> PersonaResult:
-    """Train on 70 % of the statements, judge on the others."""
-    started = time.process_time()
-    learned, held_out = split(personas(folder), seed)
-    records, test = paired(learned, rounds, seed), ranked(held_out)
+def persona_reward(
+    learned: Statements, *, steps: int = 500, rounds: int = 4, seed: int = 0
+) -> tuple[LearnedReward, int]:
+    """A tiny Llama trained from nothing on pairs of statements, and how many pairs."""
+    records = paired(learned, rounds, seed)
     texts = [f"{name} {text}" for name, rows in learned.items() for text, _ in rows]
     backbone = text_backbone(subword_tokenizer(texts), Size(hidden=64, layers=2, spread=0.05), seed=seed)
     reward = LearnedReward.fresh(backbone, seed=seed)
@@ -168,13 +168,22 @@ def persona(folder: Path, *, steps: int = 500, rounds: int = 4, seed: int = 0) -
             budget=Steps(steps), batch=32, learning_rate=2e-3, betas=(0.9, 0.98), weight_decay=0.05, seed=seed
         ),
     )  # fmt: skip
+    return reward, len(records)
+
+
+def persona(folder: Path, *, steps: int = 500, rounds: int = 4, seed: int = 0) -> PersonaResult:
+    """Train on 70 % of the statements, judge on the others."""
+    started = time.process_time()
+    learned, held_out = split(personas(folder), seed)
+    reward, trained = persona_reward(learned, steps=steps, rounds=rounds, seed=seed)
+    test = ranked(held_out)
     pairs = pairs_of(test, per_record=True)
     outcomes = pairs.outcomes(values_of(reward, reward(test)))
     return PersonaResult(
         accuracy=metrics.bootstrap_mean(outcomes, pairs.record, weight=pairs.weight, bounds=(0.0, 1.0), seed=seed),
         personas={record.id: float(np.nanmean(outcomes[pairs.record == n])) for n, record in enumerate(test)},
         statements=sum(len(record.responses) for record in test),
-        training_pairs=len(records),
+        training_pairs=trained,
         weights=sum(weight.numel() for weight in reward.parameters()),
         cpu_seconds=time.process_time() - started,
     )

@@ -17,14 +17,14 @@ LAYERS = 18
 """Of 30. One depth for all data sets; see the note in docs/results.md on how it was found."""
 
 
-def frozen(place: Place) -> Backbone:
+def frozen(place: Place, layers: int = LAYERS) -> Backbone:
     """The model, its weights in bfloat16.
 
     Raises:
         MissingError: the package with the weights is not installed.
     """
     try:
-        return load_backbone(checkpoint(place.cache, LAYERS), dtype=ARITHMETIC)
+        return load_backbone(checkpoint(place.cache, layers), dtype=ARITHMETIC)
     except NoWeightsError as error:
         raise MissingError(str(error)) from None
 

@@ -76,6 +76,15 @@ def rated(records: Sequence[Record], targets: Floats) -> Scored:
     return lambda found: np.asarray(model.predict(features(found)), dtype=np.float64)
 
 
+def statements(said: Sequence[str], matches: Sequence[bool]) -> Callable[[Sequence[str]], Floats]:
+    """The log-odds that a statement matches: logistic regression (C = 10) on TF-IDF of its text."""
+    from sklearn.linear_model import LogisticRegression
+
+    vectoriser = words()
+    model = LogisticRegression(C=10.0, max_iter=500).fit(vectoriser.fit_transform(said), np.array(matches))
+    return lambda found: np.asarray(model.decision_function(vectoriser.transform(found)), dtype=np.float64)
+
+
 def steps(said: Sequence[str], right: Sequence[bool]) -> Callable[[Sequence[str]], Floats]:
     """The log-odds that a step is right: balanced logistic regression (C = 1) on TF-IDF of its text."""
     from sklearn.linear_model import LogisticRegression
