@@ -83,16 +83,18 @@ class TowersModule(nn.Module):
         for number, (name, own) in enumerate(widths.items() if width is not None else ()):
             self.maps[name] = linear(own, width or own, bias=True, seed=seed + number)
 
-    def gradient_checkpointing_enable(self, options: Mapping[str, Any]) -> None:
+    def activation_checkpointing_enable(self, options: Mapping[str, Any]) -> None:
         """Keep no activations inside the layers of models that are trained and can compute them again."""
         for model in self._checkpointed():
             if any(weight.requires_grad for weight in model.parameters()):
-                model.gradient_checkpointing_enable(options)
+                enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+                enable(options)
 
-    def gradient_checkpointing_disable(self) -> None:
+    def activation_checkpointing_disable(self) -> None:
         """Keep activations again."""
         for model in self._checkpointed():
-            model.gradient_checkpointing_disable()
+            disable = getattr(model, "activation_checkpointing_disable", None) or model.gradient_checkpointing_disable
+            disable()
 
     def disable_input_require_grads(self) -> None:
         """Nothing: the models' inputs never required gradients."""
