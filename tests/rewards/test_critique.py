@@ -144,6 +144,24 @@ def test_log_probabilities_are_those_of_the_language_model():
     assert decoded.startswith(" The answer is right.")
 
 
+def test_runs_of_reads_change_neither_numbers_nor_gradients(monkeypatch):
+    from assay.models.heads import critique
+    from assay.models.outputs import States
+
+    def found():
+        head = CritiqueHead(8, 30, seed=2)
+        hidden = torch.randn(7, 8, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        outputs = head(States(hidden, (4, 3), following=torch.tensor([3, 29, 0, -1, 5, 6, -1])))
+        outputs.extra["critique"].nansum().backward()
+        return outputs.extra["critique"], hidden.grad, head.words.weight.grad
+
+    whole = found()
+    monkeypatch.setattr(critique, "_RUN", 2)
+    for one, other in zip(whole, found(), strict=True):
+        torch.testing.assert_close(one, other, equal_nan=True)
+    assert whole[0].isnan().tolist() == [[False, False, False, True], [False, False, True, True]]
+
+
 def test_rows_without_a_critique_teach_no_words_but_still_compare():
     record = Record.of("say red", ["I say red", "I say blue"], feedback=(Preference(0, 1), Critique(1, "It is false.")))
     reward = untrained()

@@ -23,7 +23,7 @@ from assay.models.base import Batch, TokenSequence
 from assay.models.checkpoint import CheckpointError
 from assay.models.heads.critique import CritiqueHead
 from assay.models.hf import Backbone, load_backbone, load_module, located
-from assay.models.reading import from_first_step
+from assay.models.reading import from_first_step, last
 from assay.records import Critique, Message, Record, Response, StepEnd
 from assay.rewards.learned import LearnedReward
 from assay.scores import Scores, Status
@@ -38,12 +38,12 @@ def with_critique(response: Response, text: str | None) -> Response:
     and without steps. The critique goes on in the last message, or, after media or a tool, in one of its own."""
     if text is None:
         return replace(response, step_ends=())
-    *before, last = response.messages or (Message("assistant", ()),)
-    ends = bool(last.parts) and isinstance(last.parts[-1], Text) and last.role == "assistant"
-    said = last.parts[-1].text if ends and isinstance(last.parts[-1], Text) else ""
+    *before, turn = response.messages or (Message("assistant", ()),)
+    ends = bool(turn.parts) and isinstance(turn.parts[-1], Text) and turn.role == "assistant"
+    said = turn.parts[-1].text if ends and isinstance(turn.parts[-1], Text) else ""
     opening = f"{said}\n\n{HEADING}" if said else HEADING
     part = Text(f"{opening} {text}" if text else opening)
-    messages = (*before, replace(last, parts=(*last.parts[:-1], part))) if ends else (*response.messages, _own(part))
+    messages = (*before, replace(turn, parts=(*turn.parts[:-1], part))) if ends else (*response.messages, _own(part))
     place = StepEnd(len(messages) - 1, len(messages[-1].parts) - 1, len(opening))
     return Response(messages, (place,))
 
@@ -123,6 +123,7 @@ class CritiqueReward:
             raise ValueError(f"longest is {longest}; a critique has at least 1 token")
         self.reward, self.longest = reward, longest
         self.head, self.backbone = reward.head, reward.backbone
+        self._scored = reward.replace(read=last)
 
     @property
     def spec(self) -> Spec:
@@ -137,7 +138,7 @@ class CritiqueReward:
             replace(record, responses=tuple(with_critique(response, next(rows) or "") for response in record.responses))
             for record in records
         ]
-        scores = self.reward(read)
+        scores = self._scored(read)
         kept = (text if status is Status.OK else None for text, status in zip(texts, scores.status, strict=True))
         return scores.replace(critiques=tuple(kept))
 

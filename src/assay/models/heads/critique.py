@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import Any, cast, final
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from assay.models.heads.linear import linear
 from assay.models.heads.pooling import by_sequence, last_read
 from assay.models.outputs import Outputs, States
+
+_RUN = 1024
 
 
 @final
@@ -19,7 +22,7 @@ class CritiqueHead(nn.Module):
     ``extra["critique"]`` ``[sequences, longest]`` is the log-probability, in nats, of the token that follows each read,
     NaN as padding and where none follows (``States.following`` -1). With ``softcap`` c the logits are
     ``c tanh(logits / c)`` (Gemma). ``V`` ``[vocabulary, hidden]`` starts at random; `of_words` starts it from a
-    language model's own output layer.
+    language model's own output layer. Logits of at most 1024 tokens are held at once, in training too.
     """
 
     needs_following = True
@@ -57,8 +60,19 @@ class CritiqueHead(nn.Module):
         if states.following is None:
             return Outputs(values)
         told = states.following >= 0
-        logits = self.logits(states.hidden[told])
-        token = logits.gather(-1, states.following[told][:, None]).squeeze(-1) - logits.logsumexp(-1)
+        token = self._likelihood(states.hidden[told], states.following[told])
         spread = torch.full(told.shape, torch.nan, dtype=token.dtype, device=token.device)
         spread = spread.index_put((told.nonzero().squeeze(-1),), token)
         return Outputs(values, extra={"critique": by_sequence(spread, states.counts)})
+
+    def _likelihood(self, hidden: Tensor, following: Tensor) -> Tensor:
+        """``[reads]`` log-probabilities, a run of reads at a time; a run's logits are computed again in backward."""
+        parts = [
+            cast("Tensor", checkpoint(self._part, states, tokens, use_reentrant=False))
+            for states, tokens in zip(hidden.split(_RUN), following.split(_RUN), strict=True)
+        ]
+        return torch.cat(parts) if parts else hidden.new_zeros(0, dtype=torch.float32)
+
+    def _part(self, hidden: Tensor, following: Tensor) -> Tensor:
+        logits = self.logits(hidden)
+        return logits.gather(-1, following[:, None]).squeeze(-1) - logits.logsumexp(-1)
