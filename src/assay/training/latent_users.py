@@ -16,10 +16,9 @@ from assay.models.outputs import States
 from assay.objectives.pairwise import bradley_terry
 from assay.objectives.pluralistic import active_units, gaussian_kl, reparameterised
 from assay.records import Record
-from assay.records.pairs import preferences_of
 from assay.rewards.learned import LearnedReward
+from assay.training.chosen import chosen_states
 
-_RECORDS_AT_ONCE = 64
 Pairs = tuple[Tensor, Tensor]
 """States ``[pairs, hidden]`` of what somebody chose and rejected."""
 
@@ -112,26 +111,9 @@ def _by_person(records: Sequence[Record], rater: str) -> Mapping[Hashable, list[
     return found
 
 
-@torch.no_grad()
 def _pairs(reward: LearnedReward, records: Sequence[Record]) -> Pairs:
-    """The last states of what was chosen and rejected; a response that cannot be read is in no pair."""
-    width, device = reward.backbone.hidden_size, reward.backbone.placement.device
-    chosen, rejected = [torch.zeros(0, width, device=device)], [torch.zeros(0, width, device=device)]
-    for first in range(0, len(records), _RECORDS_AT_ONCE):
-        part = records[first : first + _RECORDS_AT_ONCE]
-        prepared = reward.prepare([record.view() for record in part])
-        states = reward.model.states(prepared.batch, layout=reward.layout, token_budget=reward.token_budget)
-        found = {row: state[-1].float() for row, state in zip(prepared.rows, states, strict=True)}
-        offset = 0
-        for record in part:
-            for item in preferences_of(record):
-                better, worse = (item.better, item.worse) if item.probability > 0.5 else (item.worse, item.better)
-                if item.tie or item.probability == 0.5 or not {offset + better, offset + worse} <= found.keys():
-                    continue
-                chosen.append(found[offset + better][None])
-                rejected.append(found[offset + worse][None])
-            offset += len(record.responses)
-    return torch.cat(chosen), torch.cat(rejected)
+    chosen, rejected = chosen_states(reward, records)
+    return chosen.hidden, rejected.hidden
 
 
 def _known(people: Sequence[Pairs], count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

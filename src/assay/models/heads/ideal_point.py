@@ -128,7 +128,8 @@ class IdealPointHead(nn.Module):
             return logits.detach()[int(losses().argmin())]
 
     def add_user(self, logits: Tensor) -> int:
-        """Give a new person a place, with the logits that `fit_user` found; the place in ``condition``."""
+        """Give a new person a place, with the logits that `fit_user` found; the place in ``condition``, which is one
+        wider from now on (`training.chosen.with_person` does both)."""
         self.users = nn.Parameter(torch.cat([self.users.detach(), logits.to(self.users)[None]]))
         return self.users.shape[0] - 1
 

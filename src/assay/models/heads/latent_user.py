@@ -102,7 +102,7 @@ class LatentUserHead(nn.Module):
         self.inner = linear(hidden + latent, width, bias=True, seed=seed)
         self.outer = linear(width, 1, bias=True, seed=seed + 1)
         generator = torch.Generator().manual_seed(seed + 2)
-        self.register_buffer("people", torch.randn(draws, latent, generator=generator), persistent=False)
+        self.register_buffer("people", torch.randn(draws, latent, generator=generator))
 
     def options(self) -> dict[str, Any]:
         """What the constructor takes."""
