@@ -23,7 +23,7 @@ def measure(place: Place) -> Measured:
     asked = {record.prompt[0].text for record in read_in if record.context["split"] == "test"}
     records = [r for r in read_in if r.context["split"] == "test" or r.prompt[0].text not in asked]
     split = held_out(
-        f"the official one; {len(read_in) - len(records)} training pairs left out, their prompt is in the test part too",
+        f"the official one; {len(read_in) - len(records)} training pairs left out, whose prompt is in the test part",
         [record.id for record in records], [record.prompt[0].text for record in records],
         [record.context["split"] == "test" for record in records],
     )  # fmt: skip
