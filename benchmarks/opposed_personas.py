@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from assay.benchmarks.base import pairs_of, values_of
@@ -193,20 +194,23 @@ def main() -> int:
     )
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="write results/opposed_personas.json")
     given = parser.parse_args()
+    torch.set_num_threads(1)
     try:
         found = measure(given.data / FOLDER, steps=given.steps, seed=given.seed)
     except FileNotFoundError as error:
         print(f"{error}: put github.com/anthropics/evals, folder persona, there, gzipped", file=sys.stderr)
         return 2
+    for name, interval in asdict(found).items():
+        if isinstance(interval, dict):
+            print(f"{name:16} {interval['value']:.3f} ({interval['low']:.3f} to {interval['high']:.3f})")
+    print(f"{found.training_pairs} pairs, {found.weights} weights, {found.cpu_seconds:.0f} CPU seconds")
     if given.json:
-        print(json.dumps(asdict(found), indent=2))
-    else:
-        for name, interval in asdict(found).items():
-            if isinstance(interval, dict):
-                print(f"{name:16} {interval['value']:.3f} ({interval['low']:.3f} to {interval['high']:.3f})")
-        print(f"{found.training_pairs} pairs, {found.weights} weights, {found.cpu_seconds:.0f} CPU seconds")
+        from measure import environment
+
+        told = {"benchmark": "opposed_personas", "environment": environment(), "rows": asdict(found)}
+        (HERE / "results" / "opposed_personas.json").write_text(json.dumps(told, indent=2) + "\n")
     return 0 if found.good else 1
 
 
