@@ -1,4 +1,4 @@
-"""Measures over several pairs that belong together: an item with all its pairs right, an instruction and its contrast."""
+"""Measures over pairs that belong together: an item with all its pairs right, an instruction and its contrast."""
 
 from __future__ import annotations
 
