@@ -28,6 +28,8 @@ def mean_of_reads(states: States) -> Tensor:
     """The mean over the states read of each sequence, in float32: over a response's tokens, say."""
     if not states.counts:
         return states.hidden.new_zeros(0, *_width(states))
+    if all(count == 1 for count in states.counts):
+        return states.hidden.float()
     return torch.stack([part.float().mean(0) for part in states.hidden.split(list(states.counts))])
 
 
