@@ -2,6 +2,10 @@ import math
 import sys
 import time
 
+import numpy as np
+import PIL.Image
+import PIL.ImageDraw
+import PIL.ImageFont
 import pytest
 import torch
 from hypothesis import given
@@ -9,6 +13,7 @@ from hypothesis import strategies as st
 
 from assay.media import Image
 from assay.records import Message, Record, Response
+from assay.rewards import toolbox
 from assay.rewards.base import fingerprint, scores_of
 from assay.rewards.toolbox import calculator, code, look_up, ocr
 from assay.rewards.tools import Call, ToolError, ToolReward, arithmetic, traced, written
@@ -120,14 +125,24 @@ def test_reading_text_off_pictures_says_what_it_lacks():
     shown = Record.of([Image.from_array(torch.zeros(8, 8, 3, dtype=torch.uint8).numpy())], ["a"], id="p")
     with pytest.raises(ToolError, match="no picture '2'"):
         ocr("2", shown)
-    try:
-        import rapidocr_onnxruntime  # noqa: F401
-    except ImportError:
-        with pytest.raises(ToolError) as caught:
-            ocr("1", shown)
-        assert caught.value.status is Status.UNAVAILABLE
-    else:
-        assert ocr("1", shown) == ""
+
+
+def test_text_is_read_off_a_picture():
+    page = PIL.Image.new("RGB", (400, 120), "white")
+    PIL.ImageDraw.Draw(page).text((20, 30), "Total 42.50 EUR", "black", PIL.ImageFont.load_default(40))
+    blank = PIL.Image.new("RGB", (64, 64), "white")
+    shown = Record.of([Image.from_array(np.asarray(each)) for each in (page, blank)], ["a"], id="p")
+    assert ocr("", shown) == "Total 42.50 EUR"
+    assert ocr("2", shown) == ""
+
+
+def test_without_a_reader_of_text_it_is_unavailable(monkeypatch):
+    monkeypatch.setitem(sys.modules, "rapidocr", None)
+    toolbox._reader.cache_clear()
+    shown = Record.of([Image.from_array(np.zeros((8, 8, 3), np.uint8))], ["a"], id="p")
+    with pytest.raises(ToolError) as caught:
+        ocr("1", shown)
+    assert caught.value.status is Status.UNAVAILABLE
 
 
 def test_sums_that_are_stated_are_put_to_the_calculator():

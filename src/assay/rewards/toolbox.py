@@ -165,7 +165,7 @@ def _limits(seconds: float, memory: int) -> str:
 def ocr(text: str, record: Record) -> str:
     """The text on a picture of the record; the input is the picture's number, from 1, and empty for the first.
 
-    ``UNAVAILABLE`` without rapidocr (``pip install rapidocr_onnxruntime``).
+    ``UNAVAILABLE`` without rapidocr (``pip install 'assay[ocr]'``); its models lie in the package.
 
     Raises:
         ToolError: no such picture, or no reader of text is installed.
@@ -174,18 +174,17 @@ def ocr(text: str, record: Record) -> str:
     wanted = text.strip() or "1"
     if not wanted.isdecimal() or not 1 <= int(wanted) <= len(pictures):
         raise ToolError(f"there is no picture {wanted!r}; the record has {len(pictures)}")
-    found, _ = _reader()(_pixels(pictures[int(wanted) - 1]))
-    return "\n".join(str(line[1]) for line in found or ())
+    found = _reader()(_pixels(pictures[int(wanted) - 1]))
+    return "\n".join(str(line) for line in found.txts or ())
 
 
 @cache
 def _reader() -> Any:
     try:
-        module = importlib.import_module("rapidocr_onnxruntime")  # its models lie in the package: nothing is downloaded
+        module = importlib.import_module("rapidocr")
     except ImportError as error:
-        remedy = "no reader of text is installed: pip install rapidocr_onnxruntime"
-        raise ToolError(remedy, Status.UNAVAILABLE) from error
-    return module.RapidOCR()
+        raise ToolError("no reader of text is installed: pip install 'assay[ocr]'", Status.UNAVAILABLE) from error
+    return module.RapidOCR(params={"Global.log_level": "critical"})
 
 
 def _pixels(image: Image) -> Any:
