@@ -22,6 +22,7 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 import assay.claims.papers
 import assay.records.formats
+import assay.training.fitting
 import assay.training.names
 from assay.cli.main import app
 
@@ -234,10 +235,12 @@ def objective_row(name: str, value: Callable[..., Any]) -> str:
 def head_of(value: Callable[..., Any]) -> str:
     """The head that gives what an objective reads."""
     try:
-        return f"`{type(assay.training.names.head_for(value, 4).head).__name__}`"
-    except ValueError as error:
-        named = re.findall(r"\b[A-Z][a-z]+Head\b", str(error))
-        return f"`{named[0]}`, made in Python"
+        return f"`{type(assay.training.fitting.head_for(value, 4)).__name__}`"
+    except assay.training.fitting.UnfitHeadError as error:
+        kind = re.match(r"\w+", str(error))
+        given = re.search(r"give (--\w+)", str(error))
+        assert kind and given
+        return f"`{kind[0]}`, by `{given[1]}`"
 
 
 def results() -> str:

@@ -60,13 +60,6 @@ def test_an_objective_of_spread_gets_a_head_that_has_one(base, data, tmp_path) -
     assert isinstance(LearnedReward.load(tmp_path / "rm", device="cpu").head, GaussianHead)
 
 
-def test_levels_have_to_be_told_in_python(base, data, tmp_path) -> None:
-    found = run(base, data, tmp_path / "rm", "pointwise.ordinal", "--steps", 2)
-    assert found.exit_code != 0
-    assert "OrdinalHead" in str(found.exception)
-    assert not (tmp_path / "rm").exists()
-
-
 def test_a_dry_run_counts_the_labelled_steps(base, data) -> None:
     arguments = ["train", "stepwise.binary_cross_entropy", "--model", base, "--data", data, "--dry-run", "--json"]
     found = CliRunner().invoke(app, [str(argument) for argument in arguments])

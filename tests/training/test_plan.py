@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,8 @@ from assay.rewards.learned import LearnedReward
 from assay.testing import tiny_text
 from assay.training.budgets import Constant, Steps
 from assay.training.loop import TrainingError, train
-from assay.training.plan import Stage, Training
+from assay.training.plan import Curate, Stage, Training
+from assay.training.result import Event
 from assay.training.settings import Settings
 from assay.training.supervision import on_pairs, on_ratings
 
@@ -74,3 +76,60 @@ def test_a_checkpoint_of_other_conditions_is_another_run(tmp_path: Path) -> None
     assert train(reward(), again, supervision, FAST, output=tmp_path / "rm").resumed_from is not None
     with pytest.raises(TrainingError, match="another run"):
         train(reward(), rows("b"), supervision, FAST, output=tmp_path / "rm")
+
+
+class StoppedError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("stop", [(1, 4), (1, 8), (2, 0), (2, 4)], ids=str)
+def test_a_training_of_stages_goes_on_where_it_was_stopped(tmp_path: Path, stop: tuple[int, int]) -> None:
+    settings = replace(FAST, checkpoint_every=2)
+    plan = Training(
+        partial(AttributeHead, names=("help", "length")),
+        (Stage(on_ratings(pointwise.squared_error), settings), Stage(on_pairs(pairwise.bradley_terry), settings)),
+    )
+    whole = plan.run(tiny_text(), records(), output=tmp_path / "whole")
+    started: list[tuple[str, int]] = []
+
+    def until(event: Event) -> None:
+        started.append((event.part, event.step))
+        if (event.part, event.step) == (f"stage-{stop[0]}", max(1, stop[1])):
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        plan.run(tiny_text(), records(), output=tmp_path / "rm", report=until)
+    assert not (tmp_path / "rm").exists()
+    seen: list[tuple[str, int]] = []
+    again = plan.run(
+        tiny_text(), records(), output=tmp_path / "rm", report=lambda event: seen.append((event.part, event.step))
+    )
+    kept = max(0, stop[1] - 2 if stop[1] % 2 == 0 else stop[1])
+    after = [(f"stage-{stop[0]}", step) for step in range(kept + 1, 9)]
+    after += [("stage-2", step) for step in range(1, 9)] if stop[0] == 1 else []
+    assert seen == after
+    assert torch.equal(again.reward(records()).values, whole.reward(records()).values)
+    assert again.reward.card["stages"] == whole.reward.card["stages"]
+    done = plan.run(tiny_text(), records(), output=tmp_path / "rm")
+    assert done.resumed_from is not None
+    assert torch.equal(done.reward(records()).values, whole.reward(records()).values)
+
+
+def test_held_out_records_are_presented_but_not_curated() -> None:
+    seen: dict[str, list[int]] = {"present": [], "curate": []}
+
+    def noted(name: str) -> Curate:
+        def change(rows: Sequence[Record]) -> Sequence[Record]:
+            seen[name].append(len(rows))
+            return rows
+
+        return change
+
+    stage = Stage(on_pairs(pairwise.bradley_terry), FAST, curate=noted("curate"), present=noted("present"))
+    Training(ScalarHead, (stage,)).run(tiny_text(), records(8), evaluate=records(4))
+    assert seen == {"curate": [8], "present": [8, 4]}
+
+
+def test_a_training_has_a_stage() -> None:
+    with pytest.raises(ValueError, match="at least one stage"):
+        Training(ScalarHead, ())

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from inspect import signature
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,25 +10,32 @@ import typer
 
 from assay.cli.inputs import UsageError, counted, open_records, report_bad_rows, show, split_prompts
 from assay.cli.options import Device, DryRun, Dtype, Json, Limit, MaxErrors, Seed
+from assay.cli.plans import Asked, plan_from, plan_of
 
 _OF_THE_RUN = ("step", "seconds", "gradient_norm", "learning_rate")
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from assay.models.base import Encoder
     from assay.rewards.learned import LearnedReward
-    from assay.training.budgets import Budget, Schedule
+    from assay.training.budgets import Budget
     from assay.training.freeze import Freeze
+    from assay.training.plan import Training
     from assay.training.result import Result
-    from assay.training.supervision import Supervision
+    from assay.training.settings import Settings
 
 
 def train(
     objective: Annotated[
-        str, typer.Argument(metavar="OBJECTIVE", help="pairwise.bradley_terry, listwise.top_one, ... or file.py:name.")
+        str,
+        typer.Argument(
+            metavar="OBJECTIVE", help="pairwise.bradley_terry, ..., recipe:NAME, or file.py:name of either."
+        ),
     ],
     model: Annotated[
-        str, typer.Option("--model", help="Backbone: a directory or hub id; or a saved reward to train on.")
+        str,
+        typer.Option("--model", help="Backbone: a directory, hub id or file.py:name; or a saved reward to train on."),
     ],
     data: Annotated[Path, typer.Option("--data", help="Records with feedback; the format is recognised.")],
     output: Annotated[
@@ -42,9 +48,34 @@ def train(
     epochs: Annotated[float | None, typer.Option("--epochs", help="Passes over the data (1 without a budget).")] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Or optimiser steps.", min=1)] = None,
     minutes: Annotated[float | None, typer.Option("--minutes", help="Or minutes by the clock.")] = None,
-    batch: Annotated[int, typer.Option("--batch", help="Records in a batch.", min=1)] = 16,
-    accumulate: Annotated[int, typer.Option("--accumulate", help="Batches in a step.", min=1)] = 1,
-    token_budget: Annotated[int, typer.Option("--token-budget", help="Most tokens held at once.", min=1)] = 16_384,
+    head: Annotated[
+        str | None,
+        typer.Option("--head", help="scalar, attributes, ...; else what the objective reads; or file.py:name."),
+    ] = None,
+    attributes: Annotated[
+        str | None, typer.Option("--attributes", help="A number each: a,b,c; or with weights of the whole, a=.7,b=.3.")
+    ] = None,
+    levels: Annotated[str | None, typer.Option("--levels", help="Grades: lowest and highest, 1-5.")] = None,
+    aggregate: Annotated[
+        str | None, typer.Option("--aggregate", help="The score of its steps: product, minimum, last, mean.")
+    ] = None,
+    read: Annotated[str | None, typer.Option("--read", help="What a head reads: last, response or steps.")] = None,
+    condition: Annotated[
+        str | None, typer.Option("--condition", help="A column of the context that scores depend on: COLUMN[:width].")
+    ] = None,
+    unknown_abstains: Annotated[
+        bool, typer.Option("--unknown-abstains", help="No score where it is unknown; else the population's.")
+    ] = False,
+    feedback: Annotated[
+        str | None, typer.Option("--feedback", help="What is learned from: pairs, ..., spans, outcomes:product.")
+    ] = None,
+    frames: Annotated[int | None, typer.Option("--frames", help="Frames that stand for a video (8).", min=1)] = None,
+    fps: Annotated[float | None, typer.Option("--fps", help="Or frames a second, 64 at most.", min=0.001)] = None,
+    batch: Annotated[int | None, typer.Option("--batch", help="Records in a batch (16).", min=1)] = None,
+    accumulate: Annotated[int | None, typer.Option("--accumulate", help="Batches in a step (1).", min=1)] = None,
+    token_budget: Annotated[
+        int | None, typer.Option("--token-budget", help="Most tokens held at once (16,384).", min=1)
+    ] = None,
     by_picture: Annotated[
         bool, typer.Option("--by-picture", help="Batch records of one picture together; it is encoded once a step.")
     ] = False,
@@ -53,8 +84,10 @@ def train(
         typer.Option("--lr", help="Peak learning rate (1e-5; 1e-4 with --lora; 1e-3 with --freeze backbone)."),
     ] = None,
     head_learning_rate: Annotated[float | None, typer.Option("--head-lr", help="Learning rate of the head.")] = None,
-    warmup: Annotated[float, typer.Option("--warmup", help="Part of the run to warm up.", min=0.0, max=0.9)] = 0.05,
-    weight_decay: Annotated[float, typer.Option("--weight-decay", help="Of matrices.", min=0.0)] = 0.01,
+    warmup: Annotated[
+        float | None, typer.Option("--warmup", help="Part of the run to warm up (0.05).", min=0.0, max=0.9)
+    ] = None,
+    weight_decay: Annotated[float | None, typer.Option("--weight-decay", help="Of matrices (0.01).", min=0.0)] = None,
     lora: Annotated[bool, typer.Option("--lora", help="Train low-rank adapters and the head (needs peft).")] = False,
     lora_rank: Annotated[int, typer.Option("--lora-rank", help="Rank of the adapters.", min=1)] = 16,
     lora_alpha: Annotated[float, typer.Option("--lora-alpha", help="Scale of the adapters times rank.")] = 32.0,
@@ -66,7 +99,9 @@ def train(
     ] = None,
     head_bias: Annotated[bool, typer.Option("--head-bias", help="A head with bias: for ratings.")] = False,
     head_norm: Annotated[bool, typer.Option("--head-norm", help="A head that normalises its input.")] = False,
-    centre: Annotated[float, typer.Option("--centre", help="Coefficient that centres pairs (0.01).", min=0.0)] = 0.0,
+    centre: Annotated[
+        float | None, typer.Option("--centre", help="Coefficient that centres pairs; 0.01 is usual.", min=0.0)
+    ] = None,
     tie_theta: Annotated[float | None, typer.Option("--tie-theta", help="Rao-Kupper ties (5 is usual).")] = None,
     criterion: Annotated[str | None, typer.Option("--criterion", help="Only feedback of this criterion.")] = None,
     evaluate_every: Annotated[int | None, typer.Option("--eval-every", help="Steps; else each epoch.", min=1)] = None,
@@ -79,6 +114,9 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume/--no-resume", help="Go on from the newest whole checkpoint, or start over.")
     ] = True,
+    track: Annotated[
+        list[str] | None, typer.Option("--track", help="tensorboard or wandb: curves, in DIR.training.")
+    ] = None,
     max_length: Annotated[int | None, typer.Option("--max-length", help="Longest sequence in tokens.", min=1)] = None,
     limit: Limit = None,
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Skip data rows that cannot be read.")] = False,
@@ -91,23 +129,49 @@ def train(
 ) -> None:
     """Train a reward: a head that OBJECTIVE can train, on a backbone, from records with feedback.
 
-    The output directory appears when the reward is whole; checkpoints lie beside it in DIR.training, and the same
-    command goes on from the newest one. Held-out records that also occur in the training data are reported first.
+    OBJECTIVE may also be recipe:NAME, a published method (assay papers), or file.py:name, a Training written in Python
+    with its head, stages and terms. Its settings hold where none is given here.
+
+    The output directory appears when the reward is whole; checkpoints and curves lie beside it in DIR.training, and the
+    same command goes on from the newest. Held-out records that also occur in the training data are reported first.
 
     Exit code 1 when more than --max-errors responses could not be used or rows not be read; the reward is saved.
 
     Example: assay train pairwise.bradley_terry --model HuggingFaceTB/SmolLM2-135M-Instruct --data pairs.jsonl -o out/rm
     """
-    from assay.training.describe import describe
+    from assay.training.describe import described
     from assay.training.leakage import overlap
-    from assay.training.loop import train as run
     from assay.training.loop import workplace
     from assay.training.progress import training_bar
     from assay.training.settings import Lora, Settings
+    from assay.training.tracking import together, tracked, trackers
 
     if output is None and not dry_run:
         raise UsageError("say where to write the finished reward: -o DIR (or --dry-run, which writes nothing)")
-    supervision = _supervision(objective, tie_theta, centre, criterion)
+    asked = Asked(
+        head=head,
+        attributes=attributes,
+        levels=levels,
+        aggregate=aggregate,
+        read=read,
+        condition=condition,
+        unknown_abstains=unknown_abstains,
+        feedback=feedback,
+        criterion=criterion,
+        tie_theta=tie_theta,
+        centre=centre,
+        head_bias=head_bias,
+        head_norm=head_norm,
+        max_length=max_length,
+    )
+    place = workplace(output) if output is not None else None
+    curves = trackers(track or (), place, "assay") if place is not None else []
+    plan = plan_of(objective)
+    if plan is not None and asked.options():
+        raise UsageError(
+            f"{objective} says itself what it trains, so {', '.join(asked.options())} cannot be given: write the "
+            "Training in a file and name it as file.py:name"
+        )
     rows = open_records(data, limit, keep_going)
     held_rows = open_records(evaluate, limit, keep_going) if evaluate else None
     records, held_out = list(rows), list(held_rows or ())
@@ -116,66 +180,66 @@ def train(
         if held_out:
             raise UsageError("give one of --eval and --hold-out")
         records, held_out = split_prompts(records, hold_out, seed)
-    settings = Settings(
-        budget=_budget(epochs, steps, minutes),
-        batch=batch,
-        gradient_accumulation=accumulate,
-        token_budget=token_budget,
-        by_picture=by_picture,
-        learning_rate=learning_rate or (1e-4 if lora else 1e-3 if "backbone" in (freeze or ()) else 1e-5),
-        head_learning_rate=head_learning_rate,
-        schedule=_schedule(warmup),
-        weight_decay=weight_decay,
-        seed=seed,
-        freeze=_freeze(freeze or ()),
-        lora=Lora(lora_rank, lora_alpha, merge=not keep_adapter) if lora else None,
-        evaluate_every=evaluate_every,
-        patience=patience,
-        checkpoint_every=checkpoint_every,
-    )
-    reward = _reward(model, objective, device, dtype, seed, head_bias, head_norm, max_length)
+    given: dict[str, Any] = {
+        "budget": _budget(epochs, steps, minutes),
+        "batch": batch,
+        "gradient_accumulation": accumulate,
+        "token_budget": token_budget,
+        "by_picture": by_picture or None,
+        "learning_rate": learning_rate,
+        "head_learning_rate": head_learning_rate,
+        "schedule": _warm(warmup),
+        "weight_decay": weight_decay,
+        "freeze": _freeze(freeze) if freeze else None,
+        "lora": Lora(lora_rank, lora_alpha) if lora else None,
+        "evaluate_every": evaluate_every,
+        "patience": patience,
+        "checkpoint_every": checkpoint_every,
+    }
+    change = _changed({name: value for name, value in given.items() if value is not None}, keep_adapter, seed)
+    if plan is None:
+        usual = Settings(learning_rate=1e-4 if lora else 1e-3 if "backbone" in (freeze or ()) else 1e-5)
+        plan = plan_from(objective, asked, usual, records, seed)
+    reward = _reward(model, plan, asked, device, dtype, frames, fps)
     shared = overlap(records, held_out) if held_out else None
     if shared is not None:
         typer.echo("\n".join(("overlap of evaluation and training data:", *shared.lines())), err=True)
     common: dict[str, Any] = {"overlap": None if shared is None else asdict(shared), "bad_rows": bad}
-    if dry_run or output is None:
-        facts = describe(reward, records, held_out, supervision, settings) | common
-        show(facts, as_json, [f"{name.replace('_', ' ')}: {value}" for name, value in facts.items() if value])
+    if dry_run or output is None or place is None:
+        facts = described(plan, reward, records, held_out, change) | common
+        show(facts, as_json, _description(facts))
         raise typer.Exit(int(facts["abstaining"] + bad > max_errors))
     reward.card = {**reward.card, "objective": objective, "data": str(data), "records": len(records)}
-    with training_bar() as report:
-        result = run(
-            reward, records, supervision, settings, evaluate=held_out, output=output, resume=resume, report=report
+    told = {"objective": objective, "model": model, "data": str(data), "records": len(records), "seed": seed}
+    with training_bar() as drawn, tracked(curves, place, told) as logged:
+        result = plan.learn(
+            reward,
+            records,
+            evaluate=held_out,
+            output=output,
+            change=change,
+            resume=resume,
+            report=together(drawn, logged),
         )
     show({"output": str(output), **result.facts(), **common}, as_json, _lines(result, output, bad))
-    checkpoints = workplace(output)
-    if checkpoints.is_dir():
-        typer.echo(f"checkpoints to go on from lie in {checkpoints}, which may be deleted", err=True)
+    if place.is_dir():
+        typer.echo(f"checkpoints to go on from lie in {place}, which may be deleted", err=True)
     raise typer.Exit(int(result.abstained + bad > max_errors))
 
 
-def _supervision(name: str, tie_theta: float | None, centre: float, criterion: str | None) -> Supervision:
-    from functools import partial
+def _changed(given: dict[str, Any], keep_adapter: bool, seed: int) -> Callable[[Settings], Settings]:
+    """What the command line changes in the settings of each stage."""
 
-    from assay.objectives.pairwise import centred
-    from assay.training.feedback import everything, of_criterion
-    from assay.training.names import objective
-    from assay.training.supervision import supervise
+    def change(settings: Settings) -> Settings:
+        made = replace(settings, **given, seed=seed)
+        if keep_adapter and made.lora is not None:
+            made = replace(made, lora=replace(made.lora, merge=False))
+        return made
 
-    chosen = objective(name)
-    accepts = signature(chosen).parameters
-    if tie_theta is not None:
-        if "tie_theta" not in accepts:
-            raise UsageError(f"{name} has no ties, so --tie-theta means nothing: use pairwise.bradley_terry")
-        chosen = partial(chosen, tie_theta=tie_theta)
-    if centre:
-        if "chosen" not in accepts:
-            raise UsageError(f"{name} is not about pairs, so --centre means nothing")
-        chosen = centred(chosen, centre)
-    return supervise(chosen, select=everything if criterion is None else of_criterion(criterion))
+    return change
 
 
-def _budget(epochs: float | None, steps: int | None, minutes: float | None) -> Budget:
+def _budget(epochs: float | None, steps: int | None, minutes: float | None) -> Budget | None:
     from assay.training.budgets import Epochs, Minutes, Steps
 
     given: list[Budget] = []
@@ -184,13 +248,13 @@ def _budget(epochs: float | None, steps: int | None, minutes: float | None) -> B
     given += [Minutes(minutes)] if minutes is not None else []
     if len(given) > 1:
         raise UsageError("give one of --epochs, --steps and --minutes")
-    return given[0] if given else Epochs(1)
+    return given[0] if given else None
 
 
-def _schedule(warmup: float) -> Schedule:
+def _warm(warmup: float | None) -> Any:
     from assay.training.budgets import Cosine
 
-    return Cosine(warmup)
+    return None if warmup is None else Cosine(warmup)
 
 
 def _freeze(names: Sequence[str]) -> Freeze:
@@ -209,21 +273,52 @@ def _freeze(names: Sequence[str]) -> Freeze:
 
 
 def _reward(
-    model: str, objective: str, device: str, dtype: str, seed: int, bias: bool, norm: bool, max_length: int | None
+    model: str, plan: Training, asked: Asked, device: str, dtype: str, frames: int | None, fps: float | None
 ) -> LearnedReward:
-    from assay.models.hf import load_backbone
+    """The untrained reward of the plan on the backbone, or the saved reward that is trained on."""
     from assay.rewards import saving
     from assay.rewards.learned import LearnedReward
-    from assay.training.names import head_for
-    from assay.training.names import objective as named
 
-    if saving.is_saved(Path(model)):
-        if bias or norm or max_length is not None:
-            raise UsageError(f"{model} is a saved reward: its head and length are as they were saved")
-        return LearnedReward.load(model, device=device, dtype=dtype)
-    backbone = load_backbone(model, device=device, dtype=dtype)
-    fitting = head_for(named(objective), backbone.hidden_size, bias=bias, norm=norm, seed=seed)
-    return LearnedReward(backbone, fitting.head, read=fitting.read, max_length=max_length)
+    if not saving.is_saved(Path(model)):
+        return plan.reward(_backbone(model, device, dtype, frames, fps))
+    own = {"--feedback", "--criterion", "--tie-theta", "--centre"}
+    refused = [option for option in asked.options() if option not in own]
+    refused += ["--frames" for _ in (frames,) if frames] + ["--fps" for _ in (fps,) if fps]
+    if refused:
+        raise UsageError(
+            f"{model} is a saved reward: head, reading, frames and length are as they were saved, so "
+            f"{', '.join(refused)} cannot be given"
+        )
+    return LearnedReward.load(model, device=device, dtype=dtype)
+
+
+def _backbone(model: str, device: str, dtype: str, frames: int | None, fps: float | None) -> Encoder:
+    from assay.models.frames import EIGHT, Frames
+    from assay.models.hf import load_backbone
+    from assay.training.names import is_file, value_of
+
+    if frames is not None and fps is not None:
+        raise UsageError("give one of --frames and --fps")
+    if is_file(model):
+        if frames is not None or fps is not None:
+            raise UsageError(f"{model} makes its backbone itself: give it Frames there, not --frames or --fps")
+        found = value_of(model)
+        made: Any = found() if callable(found) and not hasattr(found, "encode") else found
+        if not hasattr(made, "encode"):
+            raise UsageError(
+                f"{model} is no backbone: give one (assay.models.hf, assay.models.towers) or what makes it"
+            )
+        return made
+    shown = Frames(count=frames) if frames is not None else Frames(fps=fps) if fps is not None else EIGHT
+    return load_backbone(model, device=device, dtype=dtype, frames=shown)
+
+
+def _description(facts: dict[str, Any]) -> list[str]:
+    """What a dry run found, a line a fact; the stages of several one after another."""
+    lines = [f"{name.replace('_', ' ')}: {value}" for name, value in facts.items() if value and name != "stages"]
+    for number, stage in enumerate(facts.get("stages", ()), start=1):
+        lines += [f"stage {number}: {name.replace('_', ' ')}: {value}" for name, value in stage.items() if value]
+    return lines
 
 
 def _lines(result: Result, output: Path, bad: int) -> list[str]:

@@ -30,7 +30,7 @@ from assay.transforms.combine import weighted_sum
 def llava_rlhf(column: str = "facts", seed: int = 0) -> Training:
     """An epoch of Bradley-Terry on prompts that hold the facts of a context column, where there are any."""
     settings = Settings(budget=Epochs(1), batch=32, learning_rate=2e-5)
-    stage = Stage(supervise(bradley_terry), settings, curate=each(facts(column, seed=seed)))
+    stage = Stage(supervise(bradley_terry), settings, present=each(facts(column, seed=seed)))
     return Training(partial(ScalarHead, bias=True), (stage,))
 
 

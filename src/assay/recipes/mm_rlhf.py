@@ -39,4 +39,4 @@ def mm_rlhf(words: Tensor, critique_weight: float = 1.0) -> Training:
     supervision = together((pairs, 1.0), (on_critiques, critique_weight))
     settings = Settings(budget=Epochs(1), batch=32, learning_rate=1e-6)
     options = {"read": from_first_step, "card": {"critique": {"longest": LONGEST}}}
-    return Training(head, (Stage(supervision, settings, curate=with_critiques),), options)
+    return Training(head, (Stage(supervision, settings, present=with_critiques),), options)

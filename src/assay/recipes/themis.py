@@ -42,5 +42,5 @@ def themis(words: Tensor, plan: Plan = arithmetic, tools: Mapping[str, Tool] | N
 
     supervision = together((on_critiques, 1.0), (supervise(bradley_terry), 0.5))
     settings = Settings(budget=Epochs(5), batch=64, learning_rate=1e-5)
-    curate = with_traces(plan, {"calculator": calculator} if tools is None else tools)
-    return Training(head, (Stage(supervision, settings, curate=curate),), {"read": from_first_step})
+    traced = with_traces(plan, {"calculator": calculator} if tools is None else tools)
+    return Training(head, (Stage(supervision, settings, present=traced),), {"read": from_first_step})

@@ -35,5 +35,5 @@ def video_reward(tie_theta: float = 5.0) -> Training:
     deviations as the paper does."""
     settings = Settings(budget=Epochs(3), batch=32, learning_rate=2e-6, lora=Lora(rank=64, alpha=128.0))
     supervision = supervise(partial(bradley_terry, tie_theta=tie_theta))
-    stage = Stage(supervision, settings, curate=each(marks(*ATTRIBUTES)))
+    stage = Stage(supervision, settings, present=each(marks(*ATTRIBUTES)))
     return Training(partial(MarkedHead, names=ATTRIBUTES), (stage,), {"read": step_ends})

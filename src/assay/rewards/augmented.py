@@ -37,12 +37,12 @@ class _Augmented:
 
 def augmented(reward: Reward, change: Change, needs: Sequence[str] = ()) -> Reward:
     """The reward of ``change(record)``; ``needs`` are the context columns that the change reads. What a reward was
-    trained on with ``Stage(curate=each(change))`` it is to be given when it scores."""
+    trained on with ``Stage(present=each(change))`` it is to be given when it scores."""
     return _Augmented(reward, change, tuple(needs))
 
 
 def each(change: Change) -> Callable[[Sequence[Record]], list[Record]]:
-    """The change of every record: what ``Stage.curate`` takes."""
+    """The change of every record: what ``Stage.present`` takes."""
     return lambda records: [change(record) for record in records]
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import shutil
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -21,12 +19,12 @@ from assay.models.outputs import Outputs
 from assay.records import Record
 from assay.rewards.learned import LearnedReward, Reference
 from assay.scores import Status
-from assay.training import checkpoint
 from assay.training.budgets import Position
 from assay.training.evaluation import tallied
 from assay.training.explain import nothing_learned
 from assay.training.identity import chance, run_key, set_chance
 from assay.training.inputs import Inputs, OutputsOf, picture_key
+from assay.training.keeper import Keeper
 from assay.training.lora import merged, without_adapters
 from assay.training.order import batches, batches_balanced, batches_by_key
 from assay.training.result import Event, Report, Result, State, TrainingError, quiet
@@ -55,15 +53,16 @@ def train(
     *,
     evaluate: Sequence[Record] = (),
     output: Path | None = None,
+    checkpoints: Path | None = None,
     resume: bool = True,
     states: StateStore | None = None,
     report: Report = quiet,
 ) -> Result:
     """Train a reward in place and, with ``output``, save it there: a directory that is whole or absent.
 
-    Checkpoints lie in ``<output>.training``. A run that was stopped goes on from the newest whole one and ends with
-    the weights it would have had (bit-equal on one CPU thread; not with a budget of `Minutes`). ``resume=False`` starts
-    over. ``states`` keeps the hidden states of a frozen backbone for several runs, such as folds.
+    Checkpoints lie in ``checkpoints``, by default ``<output>.training``. A run that was stopped goes on from the newest
+    whole one and ends with the weights it would have had (bit-equal on one CPU thread; not with a budget of `Minutes`).
+    ``resume=False`` starts over. ``states`` keeps the hidden states of a frozen backbone for several runs (of folds).
 
     Responses that abstain (unreadable, too long) take no part and are counted. A step whose loss is not finite changes
     nothing and is counted; ``max_skipped`` in a row end the run.
@@ -73,7 +72,8 @@ def train(
         CheckpointError: a checkpoint could not be written; the last whole one is intact.
     """
     chosen = settings or Settings()
-    run = _Run(reward, records, supervision, chosen, evaluate, output, states, report)
+    place = checkpoints or (workplace(output) if output is not None else None)
+    run = _Run(reward, records, supervision, chosen, evaluate, output, place, states, report)
     try:
         run.begin(resume)
         run.learn()
@@ -92,26 +92,27 @@ class _Run:
         settings: Settings,
         evaluate: Sequence[Record],
         output: Path | None,
+        place: Path | None,
         states: StateStore | None,
         report: Report,
     ) -> None:
         if not records:
             raise TrainingError("there are no records to train on")
         self.given, self.supervision, self.settings = reward, supervision, settings
-        self.records, self.evaluate, self.output, self.report = records, evaluate, output, report
-        self.place = workplace(output) if output is not None else None
+        self.records, self.output, self.report = records, output, report
         self.processes = Processes(reward.backbone.placement.device)
         self.formats = {weight: weight.dtype for weight in reward.model.parameters()}
         self.flags = {weight: weight.requires_grad for weight in reward.model.parameters()}
-        self.key = run_key(reward, records, evaluate, supervision, settings, self.processes.count)
+        key = run_key(reward, records, evaluate, supervision, settings, self.processes.count)
         loaded = reward.backbone.placement.dtype
         self.lower = settings.autocast or (loaded if loaded in (torch.bfloat16, torch.float16) else None)
         torch.manual_seed(settings.seed)
         self.reward = trainable(reward, settings)
         torch.manual_seed(settings.seed + self.processes.index)
-        self.named = {name: w for name, w in self.reward.model.named_parameters() if w.requires_grad}
-        if not self.named:
+        named = {name: w for name, w in self.reward.model.named_parameters() if w.requires_grad}
+        if not named:
             raise TrainingError("every weight is frozen; there is nothing to train")
+        self.keeper = Keeper(place, key, named, self.processes, settings)
         conditions = self.reward.conditions(records)
         if conditions is not None:
             observe(self.reward.head, conditions)
@@ -121,17 +122,14 @@ class _Run:
         self.keys = [picture_key(record) for record in records] if settings.by_picture else []
         self.stepper = Stepper(self.reward, self.inputs, supervision, settings, self.processes, self.lower)
         self.state, self.window = State(), Tally()
-        self.resumed: Path | None = None
-        self.ignored: tuple[tuple[Path, str], ...] = ()
-        self.saved_at = time.monotonic()
-        self.best: dict[str, Tensor] = {}
         self.settled = False
 
     def _outputs_of(self, states: StateStore | None) -> OutputsOf | None:
         """A frozen backbone is read through a store of its hidden states."""
         if any(weight.requires_grad for weight in self.reward.backbone.module.parameters()):
             return None
-        store = states or StateStore(self.place / "states" if self.place is not None else None)
+        place = self.keeper.place
+        store = states or StateStore(place / "states" if place is not None else None)
         read = store.open(self.reward, self.lower)
         judge = self.reward.model.judge
 
@@ -143,16 +141,17 @@ class _Run:
     # -- beginning and end --------------------------------------------------------------------------------------
 
     def begin(self, resume: bool) -> None:
-        if self.place is None:
+        tree = self.keeper.begin(resume)
+        if tree is None:
             return
-        if not resume and self.processes.is_main:
-            for part in ("checkpoints", "best"):
-                shutil.rmtree(self.place / part, ignore_errors=True)
-        self.processes.wait()
-        found = checkpoint.newest(self.place / "checkpoints")
-        self.ignored = found.ignored
-        if found.path is not None:
-            self._restore(found.path)
+        self.stepper.optimizer.load_state_dict(tree["optimizer"])
+        if tree["scaler"]:
+            self.stepper.scaler.load_state_dict(tree["scaler"])
+        self.stepper.supervision_state(tree["supervision"])
+        self.state = State(**tree["state"])
+        self.window = Tally.from_state(tree["window"])
+        set_chance(tree["chance"][self.processes.index])
+        self._recount(*tree["counts"][self.processes.index])
 
     def learn(self) -> None:
         train_mode(self.reward.model)
@@ -164,9 +163,8 @@ class _Run:
                 self.state.epoch, self.state.cursor = self.state.epoch + 1, 0
 
     def finish(self) -> Result:
-        best = checkpoint.newest(self.place / "best").path if self.place is not None else None
         if self.state.best_step is not None:
-            self._fill(checkpoint.read(best)["weights"] if best is not None else self.best)
+            self.keeper.restore_best()
         reference = self._reference()
         trained = self._settled()
         trained.reference = reference or trained.reference
@@ -223,8 +221,8 @@ class _Run:
             evaluation_status=_total(self.processes.gather(self.held_out.status)),
             excluded=state.excluded,
             silent=state.silent,
-            resumed_from=self.resumed,
-            ignored_checkpoints=self.ignored,
+            resumed_from=self.keeper.resumed,
+            ignored_checkpoints=self.keeper.ignored,
         )
 
     # -- one step -----------------------------------------------------------------------------------------------
@@ -264,7 +262,8 @@ class _Run:
         state.done = state.done or ("budget" if ended else "")
         if state.cursor == steps or state.done:
             self._check_learned()
-        self._save_if_due()
+        if self.keeper.is_due(state):
+            self.keeper.save(state, self._tree())
 
     def _count(self, outcome: Outcome, batch: Sequence[int]) -> None:
         state = self.state
@@ -327,7 +326,7 @@ class _Run:
         quality = self.settings.watch(figures)
         if state.best is None or quality > state.best:
             state.best, state.best_step, state.since_best = quality, state.step, 0
-            self._keep_best()
+            self.keeper.keep_best(state.step)
         else:
             state.since_best += 1
             if self.settings.patience is not None and state.since_best >= self.settings.patience:
@@ -335,81 +334,22 @@ class _Run:
 
     # -- checkpoints --------------------------------------------------------------------------------------------
 
-    def _keep_best(self) -> None:
-        if self.place is None:
-            self.best = {name: weight.clone() for name, weight in self._weights().items()}
-        elif self.processes.is_main:
-            checkpoint.write(self.place / "best", self.state.step, {"weights": self._weights()}, keep=1)
-
-    def _save_if_due(self) -> None:
-        if self.place is None:
-            return
-        every = self.settings.checkpoint_every
-        late = time.monotonic() - self.saved_at > 60.0 * self.settings.checkpoint_minutes
-        by_time = every is None and any(self.processes.gather(late))
-        if self.state.done or by_time or (every is not None and self.state.step % every == 0):
-            self._save(self.place)
-            self.saved_at = time.monotonic()
-
-    def _save(self, place: Path) -> None:
-        generators = self.processes.gather(chance())
-        counts = self.processes.gather((_names(self.inputs.status), _names(self.held_out.status)))
-        if self.processes.is_main:
-            tree = {
-                "key": self.key,
-                "weights": self._weights(),
-                "optimizer": self.stepper.optimizer.state_dict(),
-                "scaler": self.stepper.scaler.state_dict(),
-                "supervision": self.stepper.supervision_state(),
-                "state": asdict(self.state),
-                "window": self.window.state_dict(),
-                "chance": generators,
-                "counts": counts,
-            }
-            checkpoint.write(place / "checkpoints", self.state.step, tree)
-        self.processes.wait()
-
-    def _restore(self, path: Path) -> None:
-        tree = checkpoint.read(path)
-        self._refuse_another_run(path, tree["key"])
-        self._fill(tree["weights"])
-        self.stepper.optimizer.load_state_dict(tree["optimizer"])
-        if tree["scaler"]:
-            self.stepper.scaler.load_state_dict(tree["scaler"])
-        self.stepper.supervision_state(tree["supervision"])
-        self.state = State(**tree["state"])
-        self.window = Tally.from_state(tree["window"])
-        set_chance(tree["chance"][self.processes.index])
-        self._recount(*tree["counts"][self.processes.index])
-        self.resumed = path
-        assert self.place is not None
-        if self.processes.is_main:
-            for later in (self.place / "best").glob("step-*"):
-                if int(later.name.removeprefix("step-")) > self.state.step:
-                    shutil.rmtree(later)
+    def _tree(self) -> dict[str, Any]:
+        """What a checkpoint holds beside weights and state."""
+        return {
+            "optimizer": self.stepper.optimizer.state_dict(),
+            "scaler": self.stepper.scaler.state_dict(),
+            "supervision": self.stepper.supervision_state(),
+            "window": self.window.state_dict(),
+            "chance": self.processes.gather(chance()),
+            "counts": self.processes.gather((_names(self.inputs.status), _names(self.held_out.status))),
+        }
 
     def _recount(self, status: Mapping[str, int], evaluation_status: Mapping[str, int]) -> None:
         done = self._plan(0) if self.state.epoch else self._plan(0)[: self.state.cursor]
         mine = slice(self.processes.index, None, self.processes.count)
         self.inputs.counted([index for batch in done for index in batch[mine]], status)
         self.held_out.counted(range(len(self.held_out)) if self.state.evaluations else (), evaluation_status)
-
-    def _refuse_another_run(self, path: Path, other: Mapping[str, str]) -> None:
-        names = [name for name in {**self.key, **other} if self.key.get(name) != other.get(name)]
-        if names:
-            shown = "; ".join(f"{name}: {other.get(name)} then, {self.key.get(name)} now" for name in names)
-            raise TrainingError(
-                f"{path} is the checkpoint of another run ({shown}): give the same settings and data to go on, "
-                "another output directory, or --no-resume to start over"
-            )
-
-    def _weights(self) -> dict[str, Tensor]:
-        return {name: weight.detach() for name, weight in self.named.items()}
-
-    @torch.no_grad()
-    def _fill(self, weights: Mapping[str, Tensor]) -> None:
-        for name, weight in self.named.items():
-            weight.copy_(weights[name])
 
 
 def _names(counts: Counter[Status]) -> dict[str, int]:

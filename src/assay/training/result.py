@@ -17,12 +17,16 @@ class TrainingError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What a run reports: progress 0..1, figures of the last steps or of an evaluation, and what it is doing."""
+    """What a run reports: progress 0..1, figures of the last steps or of an evaluation, and what it is doing.
+
+    ``part`` names the part of a longer training that the run is (``stage-1``); empty where it is all.
+    """
 
     progress: float
     step: int
     figures: Mapping[str, float]
     stage: str = "training"
+    part: str = ""
 
 
 Report: TypeAlias = Callable[[Event], None]
