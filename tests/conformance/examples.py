@@ -37,6 +37,11 @@ PER_RECORD = {
     "anchored": [transforms.anchored({"a": 0.5, "b": -1.0, "c": 0.0})],
 }
 
+OF_STEPS = {
+    "aggregate_steps": [transforms.aggregate_steps(transforms.steps.minimum)],
+    "clip_delta": [transforms.clip_delta(0.5), transforms.clip_delta(0.5, delta=False)],
+}
+
 COMBINATIONS = {
     "weighted_sum": [transforms.weighted_sum(1.0, -0.25)],
     "mean": [transforms.mean()],

@@ -4,15 +4,15 @@ import math
 
 import pytest
 import torch
-from examples import COMBINATIONS, PER_RECORD, TRANSFORMS, made_by
+from examples import COMBINATIONS, OF_STEPS, PER_RECORD, TRANSFORMS, made_by
 
 import assay.transforms
 from assay.scores import Scores, Status
 from assay.spec import Spec
-from assay.transforms import steps
 
 VALUE_EXAMPLES = [example for examples in TRANSFORMS.values() for example in examples]
 TRANSFORM_EXAMPLES = VALUE_EXAMPLES + [example for examples in PER_RECORD.values() for example in examples]
+STEP_EXAMPLES = [example for examples in OF_STEPS.values() for example in examples]
 COMBINE_EXAMPLES = [example for examples in COMBINATIONS.values() for example in examples]
 RULES = [assay.transforms.any_abstains, assay.transforms.all_abstain, assay.transforms.fewer_than(1)]
 transform_example = pytest.mark.parametrize("transform", TRANSFORM_EXAMPLES, ids=repr)
@@ -52,17 +52,16 @@ def assert_rows(found, expected):
 
 
 def test_everything_of_the_kind_has_an_example():
-    of_steps = set(steps.__all__)  # what reads steps: tests/transforms/test_steps.py
-    transform_names = made_by(assay.transforms, "Callable[[Scores], Scores]") - of_steps
+    transform_names = made_by(assay.transforms, "Callable[[Scores], Scores]")
     fitted = {name for name in transform_names if name.startswith("fit_")} | {"standardised"}
-    assert transform_names - fitted == set(TRANSFORMS) | set(PER_RECORD)
+    assert transform_names - fitted == set(TRANSFORMS) | set(PER_RECORD) | set(OF_STEPS)
     trained = {"network"}  # holds weights, so that no line of code makes it again: tested with its training
     assert made_by(assay.transforms, "Combine") - trained == set(COMBINATIONS)
     rules = made_by(assay.transforms, "AbstainRule") | {"any_abstains", "all_abstain"}
     assert transform_names | set(COMBINATIONS) | rules <= set(assay.transforms.__all__)
 
 
-@transform_example
+@pytest.mark.parametrize("transform", TRANSFORM_EXAMPLES + STEP_EXAMPLES, ids=repr)
 def test_a_transform_keeps_rows_groups_and_abstentions(transform):
     before = scores_of(values())
     after = transform(before)
@@ -71,12 +70,12 @@ def test_a_transform_keeps_rows_groups_and_abstentions(transform):
     assert after.messages == before.messages
 
 
-@value_example
+@pytest.mark.parametrize("transform", VALUE_EXAMPLES + STEP_EXAMPLES, ids=repr)
 def test_a_transform_leaves_nothing_in_the_old_unit(transform):
     before = scores_of(values())
     after = transform(before)
-    assert after.steps is None
-    assert after.step_status is None
+    declared = getattr(transform, "keeps_steps", False)
+    assert (after.steps is not None) == (after.step_status is not None) == declared
     assert after.critiques == before.critiques
     assert torch.equal(after.attributes["clarity"], before.attributes["clarity"])
     if after.std is None:
@@ -166,6 +165,6 @@ def test_a_combination_prints_what_makes_it_again(by):
     assert eval(repr(by), vars(assay.transforms)) == by
 
 
-@transform_example
+@pytest.mark.parametrize("transform", TRANSFORM_EXAMPLES + STEP_EXAMPLES, ids=repr)
 def test_a_transform_prints_what_makes_it_again(transform):
     assert eval(repr(transform), vars(assay.transforms)) == transform

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -26,6 +27,7 @@ from assay.transforms.steps import (
     product,
     total,
 )
+from assay.transforms.written import read, written
 
 NAN = math.nan
 OK, GATED, BAD = Status.OK, Status.GATED, Status.NON_FINITE
@@ -56,7 +58,7 @@ def test_the_value_is_made_of_the_steps(how: step_transforms.Aggregate, expected
     assert found.values.tolist() == pytest.approx([expected, 0.2])
     assert found.std is None
     assert found.steps is EXAMPLE.steps
-    assert repr(aggregate_steps(how)) == f"aggregate_steps({how.__name__})"
+    assert repr(aggregate_steps(how)) == f"aggregate_steps(steps.{how.__name__})"
 
 
 def test_masked_steps_count_for_nothing_and_have_no_gradient() -> None:
@@ -183,3 +185,17 @@ def test_eta_is_fitted_so_that_most_steps_give_nothing() -> None:
         fit_clip_delta(EXAMPLE, share=2)
     with pytest.raises(ValueError, match="eta must be a number"):
         clip_delta(math.nan)
+
+
+@pytest.mark.parametrize("transform", [aggregate_steps(minimum), aggregate_steps(last), clip_delta(0.5, delta=False)])
+def test_a_transform_of_steps_is_written_and_read_back(transform) -> None:
+    form = written(transform)
+    assert json.loads(json.dumps(form)) == form
+    assert read(form) == transform
+
+
+def test_an_aggregate_of_ones_own_has_no_written_form() -> None:
+    with pytest.raises(ValueError, match="only aggregates of"):
+        written(aggregate_steps(lambda values, mask, dim: values.sum(dim)))
+    with pytest.raises(ValueError, match="no aggregate is called 'eval'; there are product"):
+        read({"transform": "aggregate_steps", "how": {"aggregate": "eval"}})

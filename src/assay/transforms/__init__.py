@@ -33,20 +33,24 @@ from assay.transforms.pool import (
     product,
 )
 from assay.transforms.shape import clip, fit_log_sigmoid, fit_scale, log_sigmoid, negate, scale, sigmoid
+from assay.transforms.steps import aggregate_steps, clip_delta, fit_clip_delta
 
 __all__ = [
     "AbstainRule",
     "Combine",
+    "aggregate_steps",
     "all_abstain",
     "anchored",
     "any_abstains",
     "best_case",
     "clip",
+    "clip_delta",
     "conjunction",
     "disagreement",
     "ensemble",
     "fewer_than",
     "fit_anchors",
+    "fit_clip_delta",
     "fit_isotonic",
     "fit_log_sigmoid",
     "fit_scale",

@@ -1,10 +1,16 @@
-"""Transforms of the scores of steps: one number of all of them, bounded step rewards, steps left out."""
+"""Transforms of the scores of steps: one number of all of them, bounded step rewards, steps left out.
+
+A transform that leaves the scores of steps standing declares it, ``keeps_steps``; every other one drops them, since
+they would be in the unit from before it.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -14,6 +20,7 @@ from assay.spec import Spec
 from assay.transforms.aggregate import Aggregate, maximum, mean, minimum, product, total
 
 __all__ = [
+    "AGGREGATES",
     "aggregate_steps",
     "bounded",
     "clip_delta",
@@ -41,9 +48,16 @@ def last(values: Tensor, mask: Tensor | None = None, dim: int = 0) -> Tensor:
     return torch.where(there.any(dim), found, torch.nan)
 
 
+AGGREGATES: Mapping[str, Aggregate] = MappingProxyType(
+    {each.__name__: each for each in (product, minimum, last, mean, maximum, total)}
+)
+"""What makes one number of steps, by name."""
+
+
 @dataclass(frozen=True)
 class _AggregateSteps:
     how: Aggregate
+    keeps_steps: ClassVar[bool] = True
 
     def __call__(self, scores: Scores, /) -> Scores:
         steps, there = _padded(scores)
@@ -73,7 +87,8 @@ class _AggregateSteps:
         return replace(spec, low=None, high=None, unit="score")
 
     def __repr__(self) -> str:
-        return f"aggregate_steps({getattr(self.how, '__name__', repr(self.how))})"
+        name = getattr(self.how, "__name__", repr(self.how))
+        return f"aggregate_steps({f'steps.{name}' if name in AGGREGATES else name})"
 
 
 def aggregate_steps(how: Aggregate = product) -> Callable[[Scores], Scores]:
@@ -157,6 +172,7 @@ class _ClipDelta:
     eta: float
     clip: bool = True
     delta: bool = True
+    keeps_steps: ClassVar[bool] = True
 
     def __call__(self, scores: Scores, /) -> Scores:
         steps, there = _padded(scores)

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, cast
 
 from assay import transforms
 from assay.scores import Scores
+from assay.transforms.steps import AGGREGATES
 
 Transform: TypeAlias = Callable[[Scores], Scores]
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
@@ -23,7 +24,7 @@ def written(transform: Transform) -> dict[str, Any]:
     name = _CAPITAL.sub("_", type(transform).__name__.lstrip("_")).lower()
     if not is_dataclass(transform) or isinstance(transform, type) or name not in transforms.__all__:
         raise ValueError(f"{transform!r} has no written form: only transforms of assay.transforms are saved")
-    return {"transform": name, **asdict(transform)}
+    return {"transform": name, **{key: _plain(value) for key, value in asdict(transform).items()}}
 
 
 def read(form: Mapping[str, Any]) -> Transform:
@@ -32,7 +33,7 @@ def read(form: Mapping[str, Any]) -> Transform:
     Raises:
         ValueError: an unknown name, or arguments that the function refuses.
     """
-    arguments = {str(key): value for key, value in form.items() if key != "transform"}
+    arguments = {str(key): _read(value) for key, value in form.items() if key != "transform"}
     name = form.get("transform")
     made = getattr(transforms, name, None) if isinstance(name, str) and name in transforms.__all__ else None
     if made is None:
@@ -44,6 +45,25 @@ def read(form: Mapping[str, Any]) -> Transform:
     if not is_dataclass(found) or not hasattr(found, "spec_after"):
         raise ValueError(f"{name} is no transform of scores")
     return cast("Transform", found)
+
+
+def _plain(value: Any) -> Any:
+    """An argument as JSON; an aggregate of this package by its name."""
+    if not callable(value):
+        return value
+    name = str(getattr(value, "__name__", ""))
+    if AGGREGATES.get(name) is not value:
+        raise ValueError(f"{value!r} has no written form: only aggregates of assay.transforms.steps are saved")
+    return {"aggregate": name}
+
+
+def _read(value: Any) -> Any:
+    if not isinstance(value, Mapping) or set(cast("Mapping[str, Any]", value)) != {"aggregate"}:
+        return value
+    name = cast("Mapping[str, Any]", value)["aggregate"]
+    if not isinstance(name, str) or name not in AGGREGATES:
+        raise ValueError(f"no aggregate is called {name!r}; there are {', '.join(AGGREGATES)}")
+    return AGGREGATES[name]
 
 
 def written_all(chain: Sequence[Transform]) -> list[dict[str, Any]]:
