@@ -25,14 +25,14 @@ from assay.training.states import StateStore
 from assay.training.supervision import supervise
 from real import floors
 from real.backbone import frozen, read_all, store_of
-from real.frame import ABOVE, Bools, Figure, Measured, Place, Split, compared, held_out, timed
+from real.frame import ABOVE, Bools, Figure, Measured, Place, Split, compared, crossed, timed
 
 FOLDER = "step-prmbench"
 LAYERS = 12
-ASKED = 3
-"""One question in three is asked about."""
-INNER = 3
-DECAYS = (0.1, 0.03, 0.01, 0.003)
+SHARE = 5
+"""One question in five is taken, by the hash of its text: a longer run takes all (1)."""
+FOLDS, INNER = 3, 3
+DECAYS = (0.3, 0.1, 0.03, 0.01, 0.003)
 
 Fresh: TypeAlias = Callable[[], LearnedReward]
 
@@ -40,36 +40,41 @@ Fresh: TypeAlias = Callable[[], LearnedReward]
 def measure(place: Place) -> Measured:
     """The official PRMScore on questions of which no solution was learned from."""
     records = solutions(place.folder(FOLDER, "the *.jsonl of github.com/ssmisya/PRMBench"))
-    questions = [question(record) for record in records]
-    test = [int(hashlib.sha256(text.encode()).hexdigest(), 16) % ASKED == 0 for text in questions]
-    split = held_out(
-        f"one original question in {ASKED} by its hash, with its solutions of all classes; "
-        "learned from the others", [record.id for record in records], questions, test,
+    records = [record for record in records if taken(question(record))]
+    split = crossed(
+        f"{FOLDS} folds by original question over the solutions of all classes, one question in {SHARE} taken by its "
+        "hash", [record.id for record in records], [question(record) for record in records], folds=FOLDS,
+        seed=place.seed,
     )  # fmt: skip
-    ((_, learned, asked),) = split.each()
     spent: dict[str, float] = {}
-    with timed(spent, "floor"):
-        floor, floor_scores = _floor(records, split, learned, asked, place.seed)
     with timed(spent, "states"):
         backbone, store = frozen(place, LAYERS), store_of(place, "prmbench")
 
         def fresh() -> LearnedReward:
-            return LearnedReward(backbone, StepHead(backbone.hidden_size, seed=place.seed), read=step_ends)
+            head = StepHead(backbone.hidden_size, seed=place.seed)
+            return LearnedReward(backbone, head, read=step_ends, token_budget=8_192)
 
         read_all(place, fresh(), records, store)
-    with timed(spent, "head"):
-        ours, scores, told = _ours(records, split, learned, asked, store, fresh, place.seed)
-    held = some(records, asked)
-    first, second, gap = compared(
-        score, counted(ours, scores, held), counted(floor, floor_scores, held), split.unit[asked]
-    )
+    ours, floor = np.zeros((len(records), 4)), np.zeros((len(records), 4))
+    folds: list[dict[str, Any]] = []
+    for number, learned, asked in split.each():
+        held = some(records, asked)
+        with timed(spent, "floor"):
+            said, scores = _floor(records, split, learned, asked, place.seed)
+            floor[asked] = counted(said, scores, held)
+        with timed(spent, "head"):
+            found, scores, told = _ours(records, split, learned, asked, store, fresh, place.seed)
+            ours[asked] = counted(found, scores, held)
+        folds.append(told | {"ours": found.to_dict(), "floor": said.to_dict()})
+        place.say(f"prmbench, fold {number + 1}: {100 * found.score:.1f}, floor {100 * said.score:.1f}, {told}")
+    first, second, gap = compared(score, ours, floor, split.unit)
     figure = Figure(
         "PRMScore", first, second, gap, ABOVE,
         reward=f"a linear head on the state at the end of each step, the whole solution up to it in front, {LAYERS} "
         "frozen layers of SmolLM2-135M, its decay and threshold chosen in inner folds",
         floor_is="balanced logistic regression on TF-IDF of words and pairs of words of the step, its threshold chosen "
         "in inner folds",
-        scale=100, details=told | {"ours": ours.to_dict(), "floor": floor.to_dict()},
+        scale=100, details={"folds": folds, "classes": classes(records, ours, floor)},
     )  # fmt: skip
     return Measured(
         "Right and wrong steps of solutions (PRMBench)", FOLDER, "github.com/ssmisya/PRMBench, Apache-2.0", split,
@@ -88,6 +93,22 @@ def solutions(folder: Path) -> list[Record]:
                 kept = replace(record, id="/".join(key), responses=record.responses[:1], feedback=labels)
                 found.setdefault(key, kept)
     return list(found.values())
+
+
+def taken(text: str) -> bool:
+    """Whether the solutions of a question are among those that are used."""
+    return int(hashlib.sha256(text.encode()).hexdigest(), 16) % SHARE == 0
+
+
+def classes(records: Sequence[Record], ours: Floats, floor: Floats) -> dict[str, dict[str, float]]:
+    """PRMScore of each kind of error; the kind without errors has none."""
+    kinds = np.array([str(record.context.get("classification", "")) for record in records])
+    rows = {kind: np.flatnonzero(kinds == kind) for kind in sorted(set(kinds.tolist()))}
+    return {
+        kind: {"solutions": float(own.size), "ours": score(ours, own), "floor": score(floor, own)}
+        for kind, own in rows.items()
+        if ours[own][:, 1:3].sum() > 0
+    }
 
 
 def question(record: Record) -> str:
