@@ -20,7 +20,7 @@ from typing import Any, TypeAlias, final
 import torch
 
 from assay.benchmarks.figures import FIGURES, STEP_ACCURACY, STEP_FLOOR
-from assay.benchmarks.ways import STEPWISE, WAYS, Way, two
+from assay.benchmarks.ways import STEPWISE, WAYS, Way
 from assay.models.heads import StepHead
 from assay.models.hf import Backbone
 from assay.models.reading import step_ends
@@ -34,7 +34,7 @@ from assay.training.loop import train
 from assay.training.lora import merged
 from assay.training.settings import Lora, Settings
 from assay.training.stepwise import on_spans
-from assay.worlds.statements import MEDIA, SHAPES, Sample, as_spans, samples
+from assay.worlds.statements import MEDIA, SHAPES, Sample, as_spans, samples, two
 
 MERGE_TOLERANCE = 1e-5
 GAIN = 0.15
@@ -132,14 +132,13 @@ class Effort:
 
     records: int = 96
     held_out: int = 32
-    steps: int = 40
     batch: int = 16
     learning_rate: float = 2e-3
-    head_learning_rate: float = 1e-2
+    acquaintance: int = 100
     adapter_steps: int = 3
     seed: int = 0
 
-    def settings(self, steps: int, **changes: Any) -> Settings:
+    def settings(self, steps: int, head_learning_rate: float, **changes: Any) -> Settings:
         """As many steps as that."""
         return replace(
             Settings(
@@ -147,20 +146,25 @@ class Effort:
                 schedule=Constant(),
                 batch=self.batch,
                 learning_rate=self.learning_rate,
-                head_learning_rate=self.head_learning_rate,
+                head_learning_rate=head_learning_rate,
                 seed=self.seed,
             ),
             **changes,
         )
 
 
-def acquainted(backbone: Backbone, medium: str, steps: int = 120, effort: Effort | None = None) -> Backbone:
+def acquainted(backbone: Backbone, medium: str, effort: Effort | None = None) -> Backbone:
     """The backbone after it was taught, at every step of every response, whether it is right and kind: what
     pretraining is to a model of use. Rewards of a medium start from a copy of it; their heads have learned nothing."""
     chosen = effort or Effort()
     taught = samples(MEDIA[medium], SHAPES["step labels"], two, 4 * chosen.records, 1000 + chosen.seed, "taught")
     reward = LearnedReward(backbone, StepHead(backbone.hidden_size, classes=4), read=step_ends)
-    train(reward, [_both(sample) for sample in taught], on_spans(classification), chosen.settings(steps))
+    train(
+        reward,
+        [_both(sample) for sample in taught],
+        on_spans(classification),
+        chosen.settings(chosen.acquaintance, 1e-2),
+    )
     return backbone
 
 
@@ -201,13 +205,13 @@ def _measured(cell: Cell, backbone: Backbone, effort: Effort) -> Row:
     copies = [way.make(own, cell.feedback, seed) for seed in range(1, COPIES + 1)]
     untrained = sum(_figure(cell, each, held_out, way.use(each)(asked)) for each in copies) / COPIES
     reward = way.make(own, cell.feedback, effort.seed)
-    reward = train(reward, records, supervision, effort.settings(effort.steps)).reward
+    reward = train(reward, records, supervision, effort.settings(way.steps, way.head_learning_rate)).reward
     scores = way.use(reward)(asked)
     if odd := [status for status in scores.status if status is not Status.OK]:
         return _row(cell, Verdict.ABSTAINED, reason=f"{len(odd)} of {len(scores)} responses: {odd[0]}")
     trained = _figure(cell, reward, held_out, scores)
     reloaded = _reloads(reward, way, scores, asked)
-    tuning = effort.settings(effort.adapter_steps, lora=Lora(rank=4, alpha=8.0, merge=False))
+    tuning = effort.settings(effort.adapter_steps, way.head_learning_rate, lora=Lora(rank=4, alpha=8.0, merge=False))
     adapted = train(reward, records[: effort.batch * effort.adapter_steps], supervision, tuning).reward
     apart = way.use(adapted)(asked)
     together = way.use(merged(adapted))(asked)
@@ -247,7 +251,7 @@ def _reloads(reward: LearnedReward, way: Way, scores: Scores, asked: Sequence[Re
     """Whether it is saved, and scores the same to the last bit when it is loaded."""
     with TemporaryDirectory() as folder:
         again = LearnedReward.load(reward.save(Path(folder) / "reward"))
-    return reward.fingerprint() == again.fingerprint() and _same(scores, way.use(again)(asked))
+        return reward.fingerprint() == again.fingerprint() and _same(scores, way.use(again)(asked))
 
 
 def _same(one: Scores, other: Scores) -> bool:

@@ -33,7 +33,7 @@ from assay.training.gates import on_relevance
 from assay.training.stepwise import At, at_end, on_spans, on_steps, throughout
 from assay.training.supervision import Objective, Supervision, on_outcomes, supervise
 from assay.training.terms import together
-from assay.worlds.statements import STEPS, Ask, Asked, as_spans, kind, right, wrong
+from assay.worlds.statements import STEPS, Ask, as_spans, gate, one, two, users
 
 Change: TypeAlias = Callable[[Sequence[Record]], Sequence[Record]]
 
@@ -55,7 +55,7 @@ class Way:
     ``make`` gives the untrained reward on a backbone, for a shape of feedback, from a seed; ``supervisions`` what
     trains it, by shape; ``ask`` what a record asks. ``learn`` changes records before they are learned from, and ``use``
     is the trained reward as it is used. ``by_steps`` is what of a head of steps or tokens counts right steps: where
-    labels of steps lie, it is tested on them.
+    labels of steps lie, it is tested on them. It learns for ``steps``, its head at ``head_learning_rate``.
     """
 
     make: Callable[[Encoder, str, int], LearnedReward]
@@ -64,6 +64,8 @@ class Way:
     learn: Change = list
     use: Callable[[LearnedReward], Reward] = lambda reward: reward
     by_steps: Supervision | None = None
+    steps: int = 40
+    head_learning_rate: float = 1e-2
 
 
 def of_responses(rated: Objective = squared_error) -> dict[str, Supervision]:
@@ -76,28 +78,6 @@ def of_responses(rated: Objective = squared_error) -> dict[str, Supervision]:
 def of_steps(labels: Supervision) -> dict[str, Supervision]:
     """The supervision of a head that says a number of every step or token, by shape."""
     return of_responses() | dict.fromkeys(STEPWISE, labels)
-
-
-def one(number: int) -> Asked:
-    """Everybody asks what is right."""
-    return Asked("Is it right?", {None: right}, {})
-
-
-def two(number: int) -> Asked:
-    """What is right, and what is kind, each by its criterion."""
-    return Asked("Is it right?", {"right": right, "kind": kind}, {})
-
-
-def gate(number: int) -> Asked:
-    """Every other prompt asks for kindness, and only what it asks for counts."""
-    wanted, facet = (("right", right), ("kind", kind))[number % 2]
-    return Asked(f"Is it {wanted}?", {None: facet}, {"wanted": wanted})
-
-
-def users(number: int) -> Asked:
-    """Two users take turns; one likes what is right, the other what is wrong."""
-    name, facet = (("anna", right), ("bruno", wrong))[number % 2]
-    return Asked("Is it right?", {None: facet}, {"who": name})
 
 
 def _headed(head: Callable[..., nn.Module], read: Where = last, **options: Any) -> Callable[..., LearnedReward]:
@@ -139,7 +119,9 @@ WAYS: Mapping[str, Way] = {
     "scalar": Way(_headed(ScalarHead, bias=True), of_responses(), one),
     "many attributes": Way(_headed(AttributeHead, names=("right", "kind")), of_responses(), two),
     "mean and variance": Way(_headed(GaussianHead), of_responses(gaussian), one),
-    "ordinal": Way(_headed(OrdinalHead, levels=STEPS + 1), of_responses(ordinal), one),
+    "ordinal": Way(
+        _headed(OrdinalHead, levels=STEPS + 1), of_responses(ordinal), one, steps=80, head_learning_rate=4e-3
+    ),
     "token": Way(
         _headed(StepHead, every_response_token, **_PLAIN),
         of_steps(_spans(binary_cross_entropy, throughout)),
@@ -162,13 +144,17 @@ WAYS: Mapping[str, Way] = {
             for shape, supervision in of_responses().items()
         },
         gate,
+        steps=60,
     ),
-    "user-conditioned": Way(_for_users, of_steps(_ON_STEPS), users, by_steps=_ON_STEPS),
+    "user-conditioned": Way(
+        _for_users, of_steps(_ON_STEPS), users, by_steps=_ON_STEPS, steps=80, head_learning_rate=3e-2
+    ),
     "critique then score": Way(
         _writing,
         {shape: together((supervision, 1.0), (on_critiques, 1.0)) for shape, supervision in of_responses().items()},
         one,
         learn=with_critiques,
         use=partial(CritiqueReward, longest=4),
+        steps=80,
     ),
 }

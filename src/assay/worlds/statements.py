@@ -193,6 +193,31 @@ def _texts(response: Response) -> list[tuple[int, int]]:
     return found
 
 
+# -- who asks for what -------------------------------------------------------------------------------------------------
+
+
+def one(number: int) -> Asked:
+    """Everybody asks what is right."""
+    return Asked("Is it right?", {None: right}, {})
+
+
+def two(number: int) -> Asked:
+    """What is right, and what is kind, each by its criterion."""
+    return Asked("Is it right?", {"right": right, "kind": kind}, {})
+
+
+def gate(number: int) -> Asked:
+    """Every other prompt asks for kindness, and only what it asks for counts."""
+    wanted, facet = (("right", right), ("kind", kind))[number % 2]
+    return Asked(f"Is it {wanted}?", {None: facet}, {"wanted": wanted})
+
+
+def users(number: int) -> Asked:
+    """Two users take turns; one likes what is right, the other what is wrong."""
+    name, facet = (("anna", right), ("bruno", wrong))[number % 2]
+    return Asked("Is it right?", {None: facet}, {"who": name})
+
+
 # -- how it is told ----------------------------------------------------------------------------------------------------
 
 
