@@ -28,6 +28,8 @@ SETS = {
     "persona": "real.persona",
     "tara": "real.tara",
     "qa_feedback": "real.qa_feedback",
+    "mushra": "real.mushra",
+    "fsdd": "real.fsdd",
 }
 """The module of each data set; its function ``measure`` takes a `Place` and returns what was `Measured`."""
 
