@@ -16,6 +16,7 @@ import numpy as np
 
 import assay
 from assay import metrics
+from assay.benchmarks.attribute_scores import attributes_panel
 from assay.benchmarks.base import Advance, Pairs, clusters, pairs_of, score_in_batches, shuffled, values_of
 from assay.benchmarks.card import Calibration, Card, DataFacts, Distribution, NullResult, RewardFacts, plain
 from assay.benchmarks.failures import weaknesses_of, worst_failures
@@ -117,7 +118,7 @@ def audit(
         failures=worst_failures(records, pairs, values, cluster),
         how={},
         wrong_picture_gaps=_wrong_picture_gaps(found, measured, pairs, cluster, seed),
-        panels=() if (panel := steps_panel(scores, records)) is None else (panel,),
+        panels=tuple([panel for of in (attributes_panel, steps_panel) if (panel := of(scores, records)) is not None]),
     )
     card = replace(card, how=_how(seed, train_records, scores, started, cpu, spent, len(measured), len(found)))
     verdicts = [gate(card) for gate in gates]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assay.cli.inputs import counted, open_records, open_reward, refuse_overwriting, report_bad_rows, show
-from assay.cli.options import DataArgument, Device, DryRun, Dtype, Json, Limit, RewardArgument, Seed
+from assay.cli.options import DataArgument, Device, DryRun, Dtype, Json, Limit, RewardArgument, Seed, SplitBy, StepsHow
 from assay.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ def audit(
     ] = False,
     no_fail: Annotated[bool, typer.Option("--no-fail", help="Exit with 0 also when a gate fails.")] = False,
     title: Annotated[str, typer.Option("--title", help="The heading of the card; else the reward's recipe.")] = "",
+    steps: StepsHow = None,
+    split: SplitBy = None,
     limit: Limit = None,
     batch: Annotated[int, typer.Option("--batch", help="Records scored at a time.", min=1)] = 256,
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Skip data rows that cannot be read.")] = False,
@@ -56,7 +58,7 @@ def audit(
     from assay.benchmarks.base import pairs_of
 
     refuse_overwriting(output, data)
-    judge = open_reward(reward, device, dtype, seed)
+    judge = open_reward(reward, device, dtype, seed, steps=steps, split=split)
     stream = open_records(data, limit, keep_going)
     records = list(stream)
     bad = report_bad_rows(stream)

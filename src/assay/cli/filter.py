@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assay.cli.inputs import open_records, open_reward, refuse_overwriting, report_bad_rows, show
-from assay.cli.options import DataArgument, Device, DryRun, Dtype, Json, Limit, MaxErrors, RewardArgument, Seed
+from assay.cli.options import (
+    DataArgument,
+    Device,
+    DryRun,
+    Dtype,
+    Json,
+    Limit,
+    MaxErrors,
+    RewardArgument,
+    Seed,
+    SplitBy,
+    StepsHow,
+)
 from assay.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -34,6 +46,8 @@ def filter(
     keep: Annotated[str, typer.Option("--keep", help="For example 'value > 0.3 and std < 0.1'.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The records with the responses that are kept.")],
     to: Annotated[str, typer.Option("--to", help="The format to write.")] = "native",
+    steps: StepsHow = None,
+    split: SplitBy = None,
     limit: Limit = None,
     batch: Annotated[int, typer.Option("--batch", help="Responses scored at a time.", min=1)] = 64,
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Skip data rows that cannot be read.")] = False,
@@ -59,7 +73,7 @@ def filter(
 
     refuse_overwriting(output, data)
     wanted = keep_where(keep)
-    judge = open_reward(reward, device, dtype, seed)
+    judge = open_reward(reward, device, dtype, seed, steps=steps, split=split)
     records = open_records(data, limit, keep_going)
     counts = _Counts()
     with progress_bar("filtering", "records") as update:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from assay.records import Record, Records
+    from assay.records.steps import Split
     from assay.rewards.base import Reward
 
 
@@ -16,8 +17,15 @@ class UsageError(ValueError):
     """The command was asked for something that makes no sense; the message says what to change."""
 
 
-def open_reward(reference: str, device: str, dtype: str, seed: int) -> Reward:
-    """The reward a command was given, on its device, after seeding Python, numpy and torch."""
+def open_reward(
+    reference: str, device: str, dtype: str, seed: int, *, steps: str | None = None, split: str | None = None
+) -> Reward:
+    """The reward a command was given, on its device, after seeding Python, numpy and torch; with ``split`` of responses
+    whose steps are marked by that rule, and with ``steps`` by that aggregate of their scores.
+
+    Raises:
+        UsageError: there is no such rule or aggregate.
+    """
     import random
 
     import numpy as np
@@ -28,7 +36,43 @@ def open_reward(reference: str, device: str, dtype: str, seed: int) -> Reward:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
-    return load(reference, device=device, dtype=dtype)
+    judge = load(reference, device=device, dtype=dtype)
+    if split is not None:
+        judge = _split(judge, split_by(split))
+    if steps is None:
+        return judge
+    from assay.rewards.base import chain
+    from assay.transforms.steps import AGGREGATES, aggregate_steps
+
+    if steps not in AGGREGATES:
+        raise UsageError(f"--steps {steps}: give one of {', '.join(AGGREGATES)}")
+    return chain(judge, aggregate_steps(AGGREGATES[steps]))
+
+
+def split_by(rule: str) -> Split:
+    """The rule of `assay.records.steps` by which responses are split: its name, or ``separator:TEXT``.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from assay.records.steps import lines, sentences, separator, turns
+
+    known = {"lines": lines, "sentences": sentences, "turns": turns}
+    name, mark, text = rule.partition(":")
+    if name == "separator" and mark and text:
+        return separator(text.encode().decode("unicode_escape"))
+    if rule not in known:
+        raise UsageError(f"--split {rule}: give {', '.join(known)}, or separator:TEXT")
+    return known[rule]
+
+
+def _split(reward: Reward, rule: Split) -> Reward:
+    from functools import partial
+
+    from assay.records.steps import split_steps
+    from assay.rewards.augmented import augmented
+
+    return augmented(reward, partial(split_steps, split=rule))
 
 
 def open_records(data: Path, limit: int | None, keep_going: bool) -> Records:

@@ -13,6 +13,14 @@ RewardArgument = Annotated[
 DataArgument = Annotated[
     Path, typer.Argument(metavar="DATA", help="A data file or directory; the format is recognised.", show_default=False)
 ]
+StepsHow = Annotated[
+    str | None,
+    typer.Option("--steps", help="Score by its steps: product, minimum, last, mean, maximum or total of them."),
+]
+SplitBy = Annotated[
+    str | None,
+    typer.Option("--split", help="Where steps are not marked: lines, sentences, turns, separator:TEXT."),
+]
 Limit = Annotated[int | None, typer.Option("--limit", help="Use only the first N records.", min=1)]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")]
 Dtype = Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16, float16.")]

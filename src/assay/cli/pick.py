@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from assay.cli.inputs import number, open_records, open_reward, refuse_overwriting, report_bad_rows, show
-from assay.cli.options import DataArgument, Device, DryRun, Dtype, Json, Limit, MaxErrors, RewardArgument, Seed
+from assay.cli.options import (
+    DataArgument,
+    Device,
+    DryRun,
+    Dtype,
+    Json,
+    Limit,
+    MaxErrors,
+    RewardArgument,
+    Seed,
+    SplitBy,
+    StepsHow,
+)
 from assay.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -25,6 +37,8 @@ def pick(
         int | None, typer.Option("--n", help="Choose among the first N responses; else among all.", min=1)
     ] = None,
     to: Annotated[str, typer.Option("--to", help="The format to write.")] = "native",
+    steps: StepsHow = None,
+    split: SplitBy = None,
     limit: Limit = None,
     batch: Annotated[int, typer.Option("--batch", help="Responses scored at a time.", min=1)] = 64,
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Skip data rows that cannot be read.")] = False,
@@ -49,7 +63,7 @@ def pick(
     from assay.search.best_of_n import pick as pick_best
 
     refuse_overwriting(output, data)
-    judge = open_reward(reward, device, dtype, seed)
+    judge = open_reward(reward, device, dtype, seed, steps=steps, split=split)
     records = open_records(data, limit, keep_going)
     with progress_bar("picking", "records") as update:
         picks = pick_best(judge, records, n, batch=batch, progress=lambda done: update(done, None))

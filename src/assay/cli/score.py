@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from assay.cli.inputs import counted, number, open_records, open_reward, refuse_overwriting, report_bad_rows, show
-from assay.cli.options import DataArgument, Device, DryRun, Dtype, Json, Limit, MaxErrors, RewardArgument, Seed
+from assay.cli.options import (
+    DataArgument,
+    Device,
+    DryRun,
+    Dtype,
+    Json,
+    Limit,
+    MaxErrors,
+    RewardArgument,
+    Seed,
+    SplitBy,
+    StepsHow,
+)
 from assay.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -19,6 +31,8 @@ def score(
     reward: RewardArgument,
     data: DataArgument,
     output: Annotated[Path, typer.Option("-o", "--output", help="scores.parquet or scores.jsonl.")],
+    steps: StepsHow = None,
+    split: SplitBy = None,
     limit: Limit = None,
     batch: Annotated[int, typer.Option("--batch", help="Responses committed at a time.", min=1)] = 64,
     resume: Annotated[
@@ -44,7 +58,7 @@ def score(
     from assay.runs.score import describe, score_file
 
     refuse_overwriting(output, data)
-    judge = open_reward(reward, device, dtype, seed)
+    judge = open_reward(reward, device, dtype, seed, steps=steps, split=split)
     records = open_records(data, limit, keep_going)
     if dry_run:
         job = describe(judge, records, output)

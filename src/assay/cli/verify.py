@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assay.cli.inputs import UsageError, counted, open_records, open_reward, report_bad_rows, show
-from assay.cli.options import Device, DryRun, Dtype, Json, RewardArgument, Seed
+from assay.cli.options import Device, DryRun, Dtype, Json, RewardArgument, Seed, SplitBy, StepsHow
 from assay.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ def verify(
         typer.Option("--tolerance", help="Largest difference in standard deviations; 1e-5, less strict below float32."),
     ] = None,
     reload: Annotated[bool, typer.Option("--reload/--no-reload", help="Save a learned reward and load it.")] = True,
+    steps: StepsHow = None,
+    split: SplitBy = None,
     limit: Annotated[int, typer.Option("--limit", help="Use only the first N records of DATA.", min=1)] = 64,
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Skip data rows that cannot be read.")] = False,
     device: Device = "auto",
@@ -53,7 +55,7 @@ def verify(
 
     if data is not None and output is not None and output.resolve() == data.resolve():
         raise UsageError(f"-o {output} is the data itself; choose another name")
-    judge = open_reward(reward, device, dtype, seed)
+    judge = open_reward(reward, device, dtype, seed, steps=steps, split=split)
     if data is None:
         records, bad = specimens(spec_of(judge)), 0
     else:
