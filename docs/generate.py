@@ -76,14 +76,23 @@ def formats() -> str:
 
 def readme() -> str:
     """The README with its benchmark table renewed from benchmarks/results."""
-    table = subprocess.run(
-        [sys.executable, ROOT / "benchmarks" / "table.py"], capture_output=True, text=True, check=True
-    ).stdout.strip()
+    table = printed("table.py").strip()
     begin, end = BEGIN.format(name="benchmarks"), END.format(name="benchmarks")
     table = table.replace(begin, "").replace(end, "").strip()
     block = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     text = (ROOT / "README.md").read_text()
     return block.sub(lambda _: f"{begin}\n{table}\n{end}", text)
+
+
+def matrix() -> str:
+    """Every head over every medium and shape of feedback, as it was measured."""
+    return printed("matrix_page.py")
+
+
+def printed(script: str) -> str:
+    """What a script of benchmarks/ prints."""
+    command = [sys.executable, ROOT / "benchmarks" / script]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def papers() -> str:
@@ -239,7 +248,8 @@ def head_of(value: Callable[..., Any]) -> str:
     except assay.training.fitting.UnfitHeadError as error:
         kind = re.match(r"\w+", str(error))
         given = re.search(r"give (--\w+)", str(error))
-        assert kind and given
+        assert kind
+        assert given
         return f"`{kind[0]}`, by `{given[1]}`"
 
 
@@ -335,6 +345,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/choose.md": choose,
     "docs/commands.md": commands,
     "docs/formats.md": formats,
+    "docs/matrix.md": matrix,
     "docs/papers.md": papers,
     "docs/results.md": results,
     "README.md": readme,
