@@ -13,7 +13,21 @@ import typer
 from typer.core import TyperCommand
 
 from assay import __version__
-from assay.cli import audit, convert, doctor, filter, new, papers, pick, quickstart, reproduce, score, train, verify
+from assay.cli import (
+    audit,
+    convert,
+    doctor,
+    filter,
+    label,
+    new,
+    papers,
+    pick,
+    quickstart,
+    reproduce,
+    score,
+    train,
+    verify,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +71,7 @@ _add(audit.audit)
 _add(verify.verify)
 _add(pick.pick)
 _add(filter.filter)
+_add(label.label)
 _add(convert.convert)
 _add(papers.papers)
 _add(reproduce.reproduce)

@@ -7,18 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from assay.models.base import Batch
 from assay.models.condition import Condition
 from assay.models.hf import Backbone
-from assay.models.outputs import Outputs
 from assay.models.sharing import sharing_report
 from assay.records import Preference, Ranking, Rating, Record, SpanLabels, StepLabels
 from assay.rewards.learned import LearnedReward
 from assay.scores import Status
-from assay.training.inputs import Inputs, OutputsOf, picture_key
+from assay.training.inputs import Inputs, of_zeros, picture_key
 from assay.training.plan import Training
 from assay.training.settings import Settings
 from assay.training.supervision import Supervision
@@ -59,7 +54,7 @@ def describe(
     ``items_of_a_record`` counts records by how many items (pairs, lists, ratings, steps) each gives, ``gives_nothing``
     names the first that give none; ``feedback`` counts what was said, by kind and criterion.
     """
-    inputs = Inputs(reward, records, _of_zeros(reward))
+    inputs = Inputs(reward, records, of_zeros(reward))
     items = silent = excluded = shared = alone = 0
     given: Counter[int] = Counter()
     nothing: list[str] = []
@@ -129,16 +124,3 @@ def _sharing(reward: LearnedReward) -> str:
     if isinstance(reward.backbone, Backbone):
         return sharing_report(reward.backbone.module)
     return "every distinct text and medium is encoded once"
-
-
-def _of_zeros(reward: LearnedReward) -> OutputsOf:
-    """What the head says when every hidden state is zero: outputs of the right shape, to be counted."""
-
-    @torch.no_grad()
-    def outputs_of(batch: Batch, condition: Tensor | None) -> Outputs:
-        sequences = [sequence for group in batch.groups for sequence in group]
-        place, width = reward.backbone.placement.device, reward.backbone.hidden_size
-        states = [torch.zeros(sequence.reads.numel(), width, device=place) for sequence in sequences]
-        return reward.model.judge(states, sequences, condition)
-
-    return outputs_of

@@ -12,6 +12,7 @@ from assay.training.inputs import Inputs
 from assay.training.step import Processes, autocast
 from assay.training.supervision import Supervision
 from assay.training.tally import Tally
+from assay.training.terms import SumOfMeans
 
 
 def evaluate(
@@ -39,4 +40,7 @@ def tallied(
     finally:
         for module, training in modes.items():
             module.training = training
-    return Tally().merge(processes.gather(tally))
+    merged = Tally().merge(processes.gather(tally))
+    if isinstance(supervision, SumOfMeans):
+        merged.loss = merged.items * supervision.loss(merged.metrics)
+    return merged

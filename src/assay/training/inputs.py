@@ -72,8 +72,9 @@ class Inputs:
         """The records of some indices."""
         return [self.records[index] for index in indices]
 
-    def outputs(self, indices: Sequence[int], *, finite: bool = True) -> Outputs:
+    def outputs(self, indices: Sequence[int], *, finite: bool = True, by: OutputsOf | None = None) -> Outputs:
         """What the reward says of the responses of the records in order; NaN where one abstains, no gradient there.
+        ``by`` says it in place of the reward.
 
         Raises:
             FloatingPointError: the model computed a value that is not finite, and ``finite`` values are asked for;
@@ -90,7 +91,7 @@ class Inputs:
         device = self.reward.backbone.placement.device
         if not rows:
             return Outputs(torch.full((start,), torch.nan, device=device))
-        found = self.outputs_of(batch, _conditions(cells))
+        found = (by or self.outputs_of)(batch, _conditions(cells))
         values = found.values.detach()
         wrong = values.isinf() if self.reward.backbone.gaps else ~values.isfinite()
         if finite and bool(wrong.any()):
@@ -190,6 +191,19 @@ class Inputs:
             cells.append(_Cell(own, rows, which, status, messages, _shared_tokens(own), condition))
             start += len(record.responses)
         return cells
+
+
+def of_zeros(reward: LearnedReward) -> OutputsOf:
+    """What the head says when every hidden state is zero: outputs of the right shape, to be counted."""
+
+    @torch.no_grad()
+    def outputs_of(batch: Batch, condition: Tensor | None) -> Outputs:
+        sequences = [sequence for group in batch.groups for sequence in group]
+        place, width = reward.backbone.placement.device, reward.backbone.hidden_size
+        states = [torch.zeros(sequence.reads.numel(), width, device=place) for sequence in sequences]
+        return reward.model.judge(states, sequences, condition)
+
+    return outputs_of
 
 
 def _conditions(cells: Sequence[_Cell]) -> Tensor | None:

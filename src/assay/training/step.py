@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from assay.rewards.learned import LearnedReward
-from assay.training.inputs import Inputs
+from assay.training.inputs import Inputs, of_zeros
 from assay.training.settings import Settings
 from assay.training.supervision import Supervision
 from assay.training.tally import Tally
+from assay.training.terms import SumOfMeans
 
 NOTHING = "no item to learn from"
 OVERFLOW = "gradients overflowed float16; the loss scale was lowered"
@@ -89,6 +90,7 @@ class Stepper:
         self.inputs, self.settings, self.processes = inputs, settings, processes
         bind = cast("Callable[[nn.Module], Supervision] | None", getattr(supervision, "bound_to", None))
         self.supervision = supervision if bind is None else bind(reward.head)
+        self._blank = of_zeros(reward)
         self.token_budget = settings.token_budget
         self.device, self.lower = reward.backbone.placement.device, lower
         self.weights = [weight for weight in reward.model.parameters() if weight.requires_grad]
@@ -118,11 +120,11 @@ class Stepper:
             group["lr"] = rate * factor
         self.optimizer.zero_grad(set_to_none=True)
         try:
-            tally, trouble = self._backward(batch)
+            tally, trouble = self._gradients(batch)
         except torch.OutOfMemoryError:
             self.optimizer.zero_grad(set_to_none=True)
             self.token_budget = max(1, self.token_budget // 2)
-            tally, trouble = self._backward(batch)
+            tally, trouble = self._gradients(batch)
         totals = torch.tensor([float(tally.items), float(bool(trouble))], dtype=torch.float64)
         items, troubled = self.processes.sum(totals.to(self.device)).tolist()
         if troubled:
@@ -141,7 +143,28 @@ class Stepper:
             return Outcome(tally, norm)
         return Outcome(Tally(), norm, OVERFLOW if self.scaler.is_enabled() else f"the gradient norm is {norm}")
 
-    def _backward(self, batch: Sequence[int]) -> tuple[Tally, str]:
+    def _gradients(self, batch: Sequence[int]) -> tuple[Tally, str]:
+        """The backward pass; of a sum of means with the items of each term counted over the whole step."""
+        if not isinstance(self.supervision, SumOfMeans):
+            return self._backward(batch, self.supervision)
+        counts = self.processes.sum(self._counts(batch, self.supervision))
+        tally, trouble = self._backward(batch, self.supervision.over(counts))
+        found = self.processes.sum(self.supervision.counted(tally.metrics).to(self.device))
+        if bool((found == counts).all()):
+            return tally, trouble
+        self.optimizer.zero_grad(set_to_none=True)
+        return self._backward(batch, self.supervision.over(found))
+
+    @torch.no_grad()
+    def _counts(self, batch: Sequence[int], terms: SumOfMeans) -> Tensor:
+        """``[terms]``: the items of this process, as if every hidden state were zero."""
+        mine = batch[self.processes.index :: self.processes.count]
+        counts = torch.zeros(len(terms.terms), dtype=torch.long)
+        for part in self.inputs.split(mine, self.token_budget):
+            counts += terms.counts(self.inputs.outputs(part, finite=False, by=self._blank), self.inputs.at(part))
+        return counts.to(self.device)
+
+    def _backward(self, batch: Sequence[int], supervision: Supervision) -> tuple[Tally, str]:
         tally = Tally()
         mine = batch[self.processes.index :: self.processes.count]
         for part in self.inputs.split(mine, self.token_budget):
@@ -150,7 +173,7 @@ class Stepper:
                     outputs = self.inputs.outputs(part)
             except FloatingPointError as error:
                 return tally, str(error)
-            losses = self.supervision(outputs, self.inputs.at(part))
+            losses = supervision(outputs, self.inputs.at(part))
             if not bool(losses.items.detach().isfinite().all()):
                 return tally, "a loss is not finite"
             if losses.items.requires_grad and len(losses.items):
