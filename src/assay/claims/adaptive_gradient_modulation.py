@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from assay.claims.base import Check, Outcome
-from assay.claims.paired import differences
+from assay.claims.paired import differences, world
 from assay.training.gradients import GradientModulation, modality_shapley
 
 _WIDTH, _ROWS, _HELD_OUT, _STEPS, _RATE, _CLEAR, _FAINT = 10, 300, 2000, 50, 0.03, 2.0, 1.0
@@ -58,8 +58,10 @@ def claim(seeds: Sequence[int], sabotage: bool = False) -> Outcome:
 
 
 def _one(seed: int, sabotage: bool) -> tuple[float, ...]:
-    train, labels = _world(seed, _ROWS, 1)
-    held_out, held_labels = _world(seed, _HELD_OUT, 2)
+    generator = world(seed)
+    clear, faint = nn.functional.normalize(torch.randn(2, _WIDTH, generator=generator), dim=-1)
+    train, labels = _drawn(clear, faint, _ROWS, generator)
+    held_out, held_labels = _drawn(clear, faint, _HELD_OUT, generator)
     model, plain = _Fusion(seed), _Fusion(seed)
     modulation = GradientModulation(-1.0 if sabotage else 1.0)
     nothing = {name: torch.zeros_like(tensor) for name, tensor in train.items()}
@@ -104,10 +106,7 @@ def _accuracy(model: _Fusion, inputs: Mapping[str, Tensor], labels: Tensor) -> f
     return float((model(inputs).argmax(-1) == labels).float().mean())
 
 
-def _world(seed: int, rows: int, part: int) -> tuple[dict[str, Tensor], Tensor]:
-    truth = torch.randn(2, _WIDTH, generator=torch.Generator().manual_seed(seed))
-    clear, faint = nn.functional.normalize(truth, dim=-1)
-    generator = torch.Generator().manual_seed(1000 * part + seed)
+def _drawn(clear: Tensor, faint: Tensor, rows: int, generator: torch.Generator) -> tuple[dict[str, Tensor], Tensor]:
     labels = (torch.rand(rows, generator=generator) < 0.5).long()
     sign = (2.0 * labels - 1.0)[:, None]
     noise = torch.randn(2, rows, _WIDTH, generator=generator)

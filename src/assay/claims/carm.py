@@ -11,7 +11,7 @@ from torch import Tensor
 from assay.claims.base import Check, Outcome
 from assay.claims.choices import Choices
 from assay.claims.fit import fit, fit_at_best
-from assay.claims.paired import differences
+from assay.claims.paired import differences, world
 from assay.models.heads import ScalarHead
 from assay.rewards.contexts import context_posterior
 
@@ -42,9 +42,10 @@ def claim(seeds: Sequence[int], sabotage: bool = False) -> Outcome:
 
 
 def _one(seed: int, sabotage: bool) -> tuple[float, float, float, float]:
-    wants = torch.randn(_CONTEXTS, _WIDTH, generator=torch.Generator().manual_seed(seed))
-    train, _ = _world(wants, _PAIRS, seed + 1000)
-    held_out, context = _world(wants, _HELD_OUT, seed + 2000)
+    generator = world(seed)
+    wants = torch.randn(_CONTEXTS, _WIDTH, generator=generator)
+    train, _ = _drawn(wants, _PAIRS, generator)
+    held_out, context = _drawn(wants, _HELD_OUT, generator)
     learned = train
     if sabotage:
         assert train.condition is not None
@@ -75,8 +76,7 @@ def _under(choices: Choices, context: int) -> Choices:
     return Choices(choices.chosen, choices.rejected, condition)
 
 
-def _world(wants: Tensor, pairs: int, seed: int) -> tuple[Choices, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
+def _drawn(wants: Tensor, pairs: int, generator: torch.Generator) -> tuple[Choices, Tensor]:
     context = torch.randint(_CONTEXTS, (pairs,), generator=generator)
     pair = torch.randn(2, pairs, _WIDTH, generator=generator)
     condition = F.one_hot(context, _CONTEXTS).float()

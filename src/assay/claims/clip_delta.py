@@ -120,6 +120,7 @@ def _trained(seed: int, shaping: Shaping) -> _End:
 
 def _rewards(seed: int, shaping: Shaping) -> list[float]:
     """The sum of a shaping's rewards over each of some rollouts of random steps and random scores."""
-    done = _rolled(torch.ones(_NEEDED + 1, len(_SAYS)), world(seed))
-    scores = torch.rand(done.says.shape, generator=world(seed))
+    generator = world(seed)
+    done = _rolled(torch.ones(_NEEDED + 1, len(_SAYS)), generator)
+    scores = torch.rand(done.says.shape, generator=generator)
     return shaping(scores, done.there).sum(1).tolist()

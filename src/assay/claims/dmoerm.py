@@ -10,7 +10,7 @@ from torch import Tensor
 from assay.claims.base import Check, Outcome
 from assay.claims.choices import Choices, Perceptron
 from assay.claims.fit import fit, fit_at_best
-from assay.claims.paired import differences
+from assay.claims.paired import differences, world
 from assay.models.heads.gated import GatedHead, gate_entropy
 
 _WIDTH, _CATEGORIES, _PAIRS, _HELD_OUT = 12, 4, 400, 2000
@@ -38,9 +38,12 @@ def claim(seeds: Sequence[int], sabotage: bool = False) -> Outcome:
 
 
 def _one(seed: int, sabotage: bool) -> tuple[float, float, float]:
-    train, category = _world(seed, _PAIRS, 1)
-    held_out, held_category = _world(seed, _HELD_OUT, 2)
-    dealt = category[torch.randperm(_PAIRS, generator=torch.Generator().manual_seed(seed))] if sabotage else category
+    generator = world(seed)
+    centres = 2.5 * torch.nn.functional.normalize(torch.randn(_CATEGORIES, _WIDTH, generator=generator), dim=-1)
+    wants = torch.randn(_CATEGORIES, _WIDTH, generator=generator)
+    train, category = _drawn(centres, wants, _PAIRS, generator)
+    held_out, held_category = _drawn(centres, wants, _HELD_OUT, generator)
+    dealt = category[torch.randperm(_PAIRS, generator=generator)] if sabotage else category
     head = GatedHead(_WIDTH, {f"{n}": ("good",) for n in range(_CATEGORIES)}, hard=True, gate_layers=0, seed=seed)
     router = list(head.aspect_gate.parameters())
 
@@ -61,11 +64,7 @@ def _one(seed: int, sabotage: bool) -> tuple[float, float, float]:
     return best, baseline, float((sent == held_category).float().mean())
 
 
-def _world(seed: int, pairs: int, part: int) -> tuple[Choices, Tensor]:
-    truth = torch.Generator().manual_seed(seed)
-    centres = 2.5 * torch.nn.functional.normalize(torch.randn(_CATEGORIES, _WIDTH, generator=truth), dim=-1)
-    wants = torch.randn(_CATEGORIES, _WIDTH, generator=truth)
-    generator = torch.Generator().manual_seed(1000 * part + seed)
+def _drawn(centres: Tensor, wants: Tensor, pairs: int, generator: torch.Generator) -> tuple[Choices, Tensor]:
     category = torch.randint(_CATEGORIES, (pairs,), generator=generator)
     prompt = centres[category] + 0.4 * torch.randn(pairs, _WIDTH, generator=generator)
     pair = torch.randn(2, pairs, _WIDTH, generator=generator)

@@ -14,12 +14,12 @@ from assay.models.heads import StepHead
 from assay.objectives.likelihood import weighted_nll
 from assay.objectives.stepwise import classification
 
-_SEGMENTS, _VARIANTS, _TYPES, _WIDTH, _BATCH, _STEPS = 16, 24, 3, 12, 8, 20
+_SEGMENTS, _VARIANTS, _TYPES, _WIDTH, _BATCH, _STEPS = 24, 24, 3, 12, 8, 20
 _RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
 
 
 def claim(seeds: Sequence[int], sabotage: bool = False) -> Outcome:
-    """A response of 16 segments, each said in one of 24 ways; objects, attributes and relations in it are wrong,
+    """A response of 24 segments, each said in one of 24 ways; objects, attributes and relations in it are wrong,
     absent or right. Three reward models of three classes, trained on labelled segments, score what a policy says;
     20 REINFORCE steps of 8 responses, each arm at its best of six learning rates.
 

@@ -17,7 +17,7 @@ from assay.recipes.helpsteer2 import ATTRIBUTES, GOODNESS
 from assay.search.rejection import importance, rating_probability
 
 _WIDTH, _ROWS, _HELD_OUT, _RATED = 24, 300, 3000, 0.7
-_PROMPTS, _RESPONSES, _SAMPLES, _STEPS = 8, 12, 10, 600
+_PROMPTS, _RESPONSES, _SAMPLES, _STEPS = 8, 12, 40, 600
 
 
 def claim(seeds: Sequence[int], sabotage: bool = False) -> Outcome:

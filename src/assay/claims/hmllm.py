@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from assay.claims.base import Check, Outcome
-from assay.claims.paired import ratios
+from assay.claims.paired import ratios, world
 from assay.models.heads.fusion import hypergraph_smooth
 
 _VIDEOS, _AGES, _WORK, _SEXES, _SEEN = 40, 4, 3, 2, 0.15
@@ -36,7 +36,7 @@ def claim(seeds: Sequence[int], sabotage: bool = False) -> Outcome:
 
 
 def _one(seed: int, sabotage: bool) -> tuple[float, float, float]:
-    generator = torch.Generator().manual_seed(seed)
+    generator = world(seed)
     groups = torch.tensor(list(product(range(_AGES), range(_WORK), range(_SEXES))))
     truth = _truth(groups, generator)
     known = torch.rand(truth.shape, generator=generator) < _SEEN

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from assay.claims.base import Check, Outcome
 from assay.claims.choices import Choices, Perceptron
 from assay.claims.fit import fit_at_best
-from assay.claims.paired import differences
+from assay.claims.paired import differences, world
 from assay.models.heads.attributes import AttributeHead
 from assay.models.heads.gated import GatedHead, gate_penalty
 from assay.objectives.pointwise import squared_error
@@ -43,8 +43,11 @@ def claim(seeds: Sequence[int], sabotage: bool = False) -> Outcome:
 
 
 def _one(seed: int, sabotage: bool) -> tuple[float, ...]:
-    train, labels, aspect = _world(seed, _PAIRS, 1)
-    held_out, _, held_aspect = _world(seed, _HELD_OUT, 2)
+    generator = world(seed)
+    criteria = torch.randn(6, _WIDTH, generator=generator) / _WIDTH**0.5
+    decides = torch.randn(_WIDTH, generator=generator)
+    train, labels, aspect = _drawn(criteria, decides, _PAIRS, generator)
+    held_out, _, held_aspect = _drawn(criteria, decides, _HELD_OUT, generator)
     if sabotage:
         train = Choices(train.chosen, train.rejected, prompt=torch.zeros_like(train.chosen))
         held_out = Choices(held_out.chosen, held_out.rejected, prompt=torch.zeros_like(held_out.chosen))
@@ -85,11 +88,8 @@ def _best(head: nn.Module, loss: Callable[[], Tensor], held_out: Choices) -> flo
     return fit_at_best(head, loss, lambda: held_out.accuracy(head), steps=160, learning_rate=0.02)
 
 
-def _world(seed: int, pairs: int, part: int) -> tuple[Choices, Tensor, Tensor]:
+def _drawn(criteria: Tensor, decides: Tensor, pairs: int, generator: torch.Generator) -> tuple[Choices, Tensor, Tensor]:
     """Pairs, noisy criteria of every response (chosen first) ``[2 pairs, 6]``, and the aspect that matters."""
-    truth = torch.randn(6 * _WIDTH + _WIDTH, generator=torch.Generator().manual_seed(seed))
-    criteria, decides = truth[: 6 * _WIDTH].reshape(6, _WIDTH) / _WIDTH**0.5, truth[6 * _WIDTH :]
-    generator = torch.Generator().manual_seed(1000 * part + seed)
     prompt = torch.randn(pairs, _WIDTH, generator=generator)
     pair = torch.randn(2, pairs, _WIDTH, generator=generator)
     aspect = (prompt @ decides > 0).long()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from assay.claims.base import Check, Outcome
 from assay.claims.fit import fit_at_best
-from assay.claims.paired import differences
+from assay.claims.paired import differences, world
 from assay.models.heads.fusion import ConcatFusionHead, SequentialFusionHead
 from assay.models.outputs import Outputs, States
 from assay.objectives.pointwise import binary_cross_entropy
@@ -45,8 +45,10 @@ def claim(seeds: Sequence[int], sabotage: bool = False) -> Outcome:
 
 
 def _one(seed: int, sabotage: bool) -> tuple[float, ...]:
-    train, usual = _world(seed, _ROWS, 1, positive=True), _world(seed, _HELD_OUT, 2, positive=True)
-    flipped = _world(seed, _HELD_OUT, 3, positive=False)
+    generator = world(seed)
+    signs = _SIGNAL * nn.functional.normalize(torch.randn(2, _WIDTH, generator=generator), dim=-1)
+    train, usual = (_drawn(signs, rows, generator, positive=True) for rows in (_ROWS, _HELD_OUT))
+    flipped = _drawn(signs, _HELD_OUT, generator, positive=False)
     sequential = SequentialFusionHead(_WIDTH, 2, state=8, width=16, seed=seed)
     parallel = ConcatFusionHead(_WIDTH, 2, width=32, seed=seed)
 
@@ -62,11 +64,11 @@ def _one(seed: int, sabotage: bool) -> tuple[float, ...]:
     def joint() -> Tensor:
         return binary_cross_entropy(_outputs(parallel, train[0].nan_to_num(0.0)).values, train[1]).mean()
 
-    def sequentially(world: tuple[Tensor, Tensor]) -> float:
-        return _area(_outputs(sequential, given(world[0])).values, world[1])
+    def sequentially(rows: tuple[Tensor, Tensor]) -> float:
+        return _area(_outputs(sequential, given(rows[0])).values, rows[1])
 
-    def jointly(world: tuple[Tensor, Tensor]) -> float:
-        return _area(_outputs(parallel, world[0].nan_to_num(0.0)).values, world[1])
+    def jointly(rows: tuple[Tensor, Tensor]) -> float:
+        return _area(_outputs(parallel, rows[0].nan_to_num(0.0)).values, rows[1])
 
     one = fit_at_best(sequential, steps, lambda: sequentially(usual), steps=200, learning_rate=0.01)
     other = fit_at_best(parallel, joint, lambda: jointly(usual), steps=200, learning_rate=0.01)
@@ -87,11 +89,8 @@ def _area(values: Tensor, labels: Tensor) -> float:
     return float(roc_auc_score(labels.numpy(), values.detach().numpy()))
 
 
-def _world(seed: int, rows: int, part: int, *, positive: bool) -> tuple[Tensor, Tensor]:
+def _drawn(signs: Tensor, rows: int, generator: torch.Generator, *, positive: bool) -> tuple[Tensor, Tensor]:
     """Two modalities ``[rows, 2, width]``, the second NaN mostly where the label is ``positive``, and labels."""
-    signs = torch.randn(2, _WIDTH, generator=torch.Generator().manual_seed(seed))
-    signs = _SIGNAL * nn.functional.normalize(signs, dim=-1)
-    generator = torch.Generator().manual_seed(1000 * part + seed)
     labels = (torch.rand(rows, generator=generator) < 0.5).float()
     hidden = torch.randn(rows, 2, _WIDTH, generator=generator) + (2 * labels - 1)[:, None, None] * signs
     missing = (torch.rand(rows, generator=generator) < _OFTEN) & (labels == float(positive))

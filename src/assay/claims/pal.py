@@ -11,7 +11,7 @@ from torch import Tensor
 from assay.claims.base import Check, Outcome
 from assay.claims.choices import Choices
 from assay.claims.fit import fit, fit_at_best
-from assay.claims.paired import differences
+from assay.claims.paired import differences, world
 from assay.models.heads import ScalarHead
 from assay.models.heads.ideal_point import IdealPointHead
 from assay.models.outputs import States
@@ -47,9 +47,10 @@ def _one(seed: int, sabotage: bool) -> tuple[float, float, float, float, float]:
     from sklearn.metrics import adjusted_rand_score
 
     group = torch.arange(_PEOPLE) % _GROUPS
-    wants = torch.randn(_GROUPS, _WIDTH, generator=torch.Generator().manual_seed(seed))[group]
-    train, held_out = (_choices(wants, pairs, seed + part, sabotage) for part, pairs in ((1000, _PAIRS), (2000, 50)))
-    few, later = (_choices(wants, pairs, seed + part, False) for part, pairs in ((3000, _FEW), (4000, 50)))
+    generator = world(seed)
+    wants = torch.randn(_GROUPS, _WIDTH, generator=generator)[group]
+    train, held_out = (_choices(wants, pairs, generator, sabotage) for pairs in (_PAIRS, 50))
+    few, later = (_choices(wants, pairs, generator, False) for pairs in (_FEW, 50))
     head = IdealPointHead(_WIDTH, _PEOPLE, prototypes=_GROUPS, width=_WIDTH, seed=seed)
     fit(head, lambda: train.loss(head), steps=200)
     seen, group_found = held_out.accuracy(head), head.users.argmax(-1)
@@ -69,9 +70,9 @@ def _newcomer(head: IdealPointHead, few: Choices, person: int, sabotage: bool) -
     return head.fit_user(States(own.chosen, ones), States(own.rejected, ones), steps=60, restarts=2)
 
 
-def _choices(wants: Tensor, pairs: int, seed: int, same: bool) -> Choices:
+def _choices(wants: Tensor, pairs: int, generator: torch.Generator, same: bool) -> Choices:
     """So many pairs of each person; ``same`` hides who it is."""
     person = torch.arange(_PEOPLE).repeat_interleave(pairs)
-    pair = torch.randn(2, len(person), _WIDTH, generator=torch.Generator().manual_seed(seed))
+    pair = torch.randn(2, len(person), _WIDTH, generator=generator)
     condition = F.one_hot(torch.zeros_like(person) if same else person, _PEOPLE).float()
     return Choices.of(pair, ((pair[0] - pair[1]) * wants[person]).sum(-1), condition)

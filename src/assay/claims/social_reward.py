@@ -10,7 +10,7 @@ from torch import Tensor
 
 from assay.claims.base import Check, Outcome
 from assay.claims.fit import fit_at_best
-from assay.claims.paired import differences
+from assay.claims.paired import differences, world
 from assay.curation.matched import column, matched
 from assay.models.heads.dual import DualEncoderHead
 from assay.models.outputs import States
@@ -41,13 +41,10 @@ def claim(seeds: Sequence[int], sabotage: bool = False) -> Outcome:
 
 
 def _one(seed: int, sabotage: bool) -> tuple[float, float, float]:
-    truth = torch.Generator().manual_seed(seed)
-    wants, looks = (
-        torch.randn(_WIDTH, _WIDTH, generator=truth),
-        F.normalize(torch.randn(_WIDTH, generator=truth), dim=0),
-    )
-    generator = torch.Generator().manual_seed(seed + 1000)
-    prompts, pictures, quality = _world(wants, _PROMPTS, generator)
+    generator = world(seed)
+    wants = torch.randn(_WIDTH, _WIDTH, generator=generator)
+    looks = F.normalize(torch.randn(_WIDTH, generator=generator), dim=0)
+    prompts, pictures, quality = _drawn(wants, _PROMPTS, generator)
     shown = 2.0 * pictures @ looks + 0.5 * torch.randn(quality.shape, generator=generator)
     taken = torch.rand(quality.shape, generator=generator) < torch.sigmoid(2.0 * quality + 2.0 * shown)
     told = shown[:, torch.randperm(_PICTURES, generator=generator)] if sabotage else shown
@@ -55,12 +52,12 @@ def _one(seed: int, sabotage: bool) -> tuple[float, float, float]:
     near = matched(column("shown"), 0.3)(records)
     even = _pairs(near, generator)
     anyhow = _pairs(records, generator)[: len(even)]
-    others = _world(wants, _HELD_OUT, generator)
+    others = _drawn(wants, _HELD_OUT, generator)
     left = _identity(generator)
     return _learned(seed, prompts, pictures, even, others), _learned(seed, prompts, pictures, anyhow, others), left
 
 
-def _world(wants: Tensor, prompts: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def _drawn(wants: Tensor, prompts: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
     """Prompts ``[prompts, width]``, pictures of each, and how good each is for its prompt."""
     said = torch.randn(prompts, _WIDTH, generator=generator)
     pictures = torch.randn(prompts, _PICTURES, _WIDTH, generator=generator)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from assay.claims.base import Check, Outcome
 from assay.claims.choices import Choices
 from assay.claims.fit import fit_at_best
-from assay.claims.paired import differences
+from assay.claims.paired import differences, world
 from assay.models.heads.latent_user import LatentUserEncoder, LatentUserHead
 from assay.objectives.pluralistic import active_units, gaussian_kl, reparameterised
 
@@ -44,13 +44,14 @@ def claim(seeds: Sequence[int], sabotage: bool = False) -> Outcome:
 
 
 def _one(seed: int, sabotage: bool) -> tuple[float, ...]:
-    train, held_out = _people(seed + 1000, sabotage), _people(seed + 2000, sabotage)
+    drawn = world(seed)
+    train, held_out = _people(drawn, sabotage), _people(drawn, sabotage)
     kind = torch.arange(_PEOPLE) % 2
 
     def latent(weight: float) -> tuple[float, Tensor]:
         encoder, head = (
             LatentUserEncoder(_WIDTH, _LATENT, width=24, seed=seed),
-            LatentUserHead(_WIDTH, _LATENT, width=24),
+            LatentUserHead(_WIDTH, _LATENT, width=24, seed=seed),
         )
         generator = torch.Generator().manual_seed(seed)
 
@@ -81,9 +82,8 @@ def _one(seed: int, sabotage: bool) -> tuple[float, ...]:
     return best, baseline, cosine, collapsed, float(active_units(means)), float(active_units(flat))
 
 
-def _people(seed: int, swapped: bool) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+def _people(generator: torch.Generator, swapped: bool) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """The pairs people are known by and those they are asked, each chosen and rejected ``[people, pairs, width]``."""
-    generator = torch.Generator().manual_seed(seed)
     pair = torch.randn(2, _PEOPLE, _KNOWN + _ASKED, _WIDTH, generator=generator)
     opposed = 1.0 - 2.0 * (torch.arange(_PEOPLE) % 2)
     worth = 2.0 * opposed[:, None] * pair[..., 0] + pair[..., 1]

@@ -14,11 +14,11 @@ from assay.objectives.pairwise import bradley_terry
 from assay.recipes.xcomposer_reward import xcomposer_reward
 from assay.records import Preference, Record
 
-_WIDTH, _TOKENS, _PAIRS, _HELD_OUT = 16, 2, 700, 500
+_WIDTH, _TOKENS, _PAIRS, _HELD_OUT = 16, 2, 800, 500
 
 
 def claim(seeds: Sequence[int], sabotage: bool = False) -> Outcome:
-    """In the comparisons learned from, the better response is mostly longer (by a factor of 3.3 in the middle); in
+    """In the comparisons learned from, the better response is mostly longer (by a factor of 2.7 in the middle); in
     those held out it is mostly shorter. Learned from the pairs that the recipe's curation keeps, from as many drawn at
     random, and from all, each stopped at its best on the held-out pairs.
 
@@ -44,8 +44,8 @@ def _one(seed: int, sabotage: bool) -> tuple[float, float, float, float]:
     generator = world(seed)
     truth = torch.randn(_WIDTH, generator=generator)
     recipe = xcomposer_reward()
-    features, lengths = _pairs(_PAIRS, truth, 1.2, generator, noise=1.0)
-    seen, _ = _pairs(_HELD_OUT, truth, -1.2, generator, noise=0.0)
+    features, lengths = _pairs(_PAIRS, truth, 1.0, generator, noise=1.0)
+    seen, _ = _pairs(_HELD_OUT, truth, -1.0, generator, noise=0.0)
     records = [
         Record.of("", ["word " * int(n) for n in pair], id=str(i), feedback=[Preference(better=0, worse=1)])
         for i, pair in enumerate(lengths.tolist())

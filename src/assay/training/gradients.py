@@ -105,10 +105,12 @@ class MinNorm:
 
     Called with ``gradients`` ``[losses, parameters]`` and, where not every loss occurs each time, ``present`` bool
     ``[losses]``; an absent loss gets weight 0 and the others sum to 1. The state is saved and restored.
-    The mean starts at the first gradient of each loss. Source: MORE, 2023, arXiv 2312.07401 (momentum 0.99).
+    The mean starts at the first gradient of each loss. Source: MORE, 2023, arXiv 2312.07401, whose code keeps 0.01 of
+    the mean and takes 0.99 of the new gradient; weights from a slow mean lag behind the head and are worse than equal
+    ones.
     """
 
-    def __init__(self, momentum: float = 0.99, normalise: Normalise | None = None) -> None:
+    def __init__(self, momentum: float = 0.01, normalise: Normalise | None = None) -> None:
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum lies in 0..1 (1 excluded), got {momentum}")
         self.momentum, self.normalise = momentum, normalise

@@ -76,7 +76,7 @@ class _Bound:
 
 
 def min_norm(
-    terms: Mapping[str, Supervision], *, momentum: float = 0.99, normalise: Normalise | None = None
+    terms: Mapping[str, Supervision], *, momentum: float = 0.01, normalise: Normalise | None = None
 ) -> MinNormTerms:
     """Tasks (criteria, sources, kinds of feedback) learned together under weights of least norm.
 
