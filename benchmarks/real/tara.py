@@ -33,7 +33,7 @@ def measure(place: Place) -> Measured:
     return Measured(
         "Pairs of ten domains, answers alone (TARA)", FOLDER,
         f"{SOURCE}, MIT", split, [figure], spent,
-        notes="Three of the domains asked about have no training pairs here; without its tools a small model cannot "
+        notes="Four of the domains asked about have no training pairs here; without the tools a small model cannot "
         "check what they check.",
     )  # fmt: skip
 
