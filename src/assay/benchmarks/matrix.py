@@ -133,23 +133,20 @@ class Effort:
     records: int = 96
     held_out: int = 32
     batch: int = 16
-    learning_rate: float = 2e-3
     acquaintance: int = 100
     adapter_steps: int = 3
     seed: int = 0
 
-    def settings(self, steps: int, head_learning_rate: float, **changes: Any) -> Settings:
-        """As many steps as that."""
-        return replace(
-            Settings(
-                budget=Steps(steps),
-                schedule=Constant(),
-                batch=self.batch,
-                learning_rate=self.learning_rate,
-                head_learning_rate=head_learning_rate,
-                seed=self.seed,
-            ),
-            **changes,
+    def settings(self, way: Way, steps: int, lora: Lora | None = None) -> Settings:
+        """As many steps at the rates of a way."""
+        return Settings(
+            budget=Steps(steps),
+            schedule=Constant(),
+            batch=self.batch,
+            learning_rate=way.learning_rate,
+            head_learning_rate=way.head_learning_rate,
+            lora=lora,
+            seed=self.seed,
         )
 
 
@@ -163,7 +160,7 @@ def acquainted(backbone: Backbone, medium: str, effort: Effort | None = None) ->
         reward,
         [_both(sample) for sample in taught],
         on_spans(classification),
-        chosen.settings(chosen.acquaintance, 1e-2),
+        chosen.settings(WAYS["step"], chosen.acquaintance),
     )
     return backbone
 
@@ -205,13 +202,13 @@ def _measured(cell: Cell, backbone: Backbone, effort: Effort) -> Row:
     copies = [way.make(own, cell.feedback, seed) for seed in range(1, COPIES + 1)]
     untrained = sum(_figure(cell, each, held_out, way.use(each)(asked)) for each in copies) / COPIES
     reward = way.make(own, cell.feedback, effort.seed)
-    reward = train(reward, records, supervision, effort.settings(way.steps, way.head_learning_rate)).reward
+    reward = train(reward, records, supervision, effort.settings(way, way.steps)).reward
     scores = way.use(reward)(asked)
     if odd := [status for status in scores.status if status is not Status.OK]:
         return _row(cell, Verdict.ABSTAINED, reason=f"{len(odd)} of {len(scores)} responses: {odd[0]}")
     trained = _figure(cell, reward, held_out, scores)
     reloaded = _reloads(reward, way, scores, asked)
-    tuning = effort.settings(effort.adapter_steps, way.head_learning_rate, lora=Lora(rank=4, alpha=8.0, merge=False))
+    tuning = effort.settings(way, effort.adapter_steps, Lora(rank=4, alpha=8.0, merge=False))
     adapted = train(reward, records[: effort.batch * effort.adapter_steps], supervision, tuning).reward
     apart = way.use(adapted)(asked)
     together = way.use(merged(adapted))(asked)

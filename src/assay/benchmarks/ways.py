@@ -55,7 +55,8 @@ class Way:
     ``make`` gives the untrained reward on a backbone, for a shape of feedback, from a seed; ``supervisions`` what
     trains it, by shape; ``ask`` what a record asks. ``learn`` changes records before they are learned from, and ``use``
     is the trained reward as it is used. ``by_steps`` is what of a head of steps or tokens counts right steps: where
-    labels of steps lie, it is tested on them. It learns for ``steps``, its head at ``head_learning_rate``.
+    labels of steps lie, it is tested on them. It learns for ``steps``, at rates of their own for
+    backbone and head.
     """
 
     make: Callable[[Encoder, str, int], LearnedReward]
@@ -65,6 +66,7 @@ class Way:
     use: Callable[[LearnedReward], Reward] = lambda reward: reward
     by_steps: Supervision | None = None
     steps: int = 40
+    learning_rate: float = 2e-3
     head_learning_rate: float = 1e-2
 
 
@@ -120,7 +122,12 @@ WAYS: Mapping[str, Way] = {
     "many attributes": Way(_headed(AttributeHead, names=("right", "kind")), of_responses(), two),
     "mean and variance": Way(_headed(GaussianHead), of_responses(gaussian), one),
     "ordinal": Way(
-        _headed(OrdinalHead, levels=STEPS + 1), of_responses(ordinal), one, steps=80, head_learning_rate=4e-3
+        _headed(OrdinalHead, levels=STEPS + 1),
+        of_responses(ordinal) | {"ties": supervise(partial(bradley_terry, tie_theta=2.0))},
+        one,
+        steps=80,
+        learning_rate=1e-3,
+        head_learning_rate=4e-3,
     ),
     "token": Way(
         _headed(StepHead, every_response_token, **_PLAIN),
