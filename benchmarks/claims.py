@@ -19,19 +19,19 @@ sys.path[:0] = [str(HERE.parent / "src")]
 RESULTS = HERE / "results" / "claims.json"
 
 from assay.claims.papers import Paper, paper, papers  # noqa: E402
-from assay.claims.run import reproduce  # noqa: E402
+from assay.claims.run import reproduce, sabotaged  # noqa: E402
 
 
 def measured(paper: Paper) -> dict[str, Any]:
     """The claim of one paper, and whether its sabotage was caught."""
-    found, sabotaged = reproduce(paper).facts(), reproduce(paper, sabotage=True)
+    found, caught = reproduce(paper).facts(), not sabotaged(paper).holds
     figures = {figure: _rounded(value) for figure, value in found["figures"].items()}
     checks = [
         {key: check[key] for key in ("name", "holds", "at_least", "at_most")} | _rounded(check)
         for check in found["checks"]
     ]
     kept = {key: found[key] for key in ("number", "grade", "seeds", "holds", "notes", "cpu_seconds")}
-    return {"name": paper.name, **kept, "sabotage_holds": sabotaged.holds, "figures": figures, "checks": checks}
+    return {"name": paper.name, **kept, "sabotage_holds": not caught, "figures": figures, "checks": checks}
 
 
 def write(row: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from torch import nn
 from assay.claims import papers as papers_module
 from assay.claims.compare import NotComparableError, training_of
 from assay.claims.papers import Paper, PapersError, UnknownPaperError, kind_of, load, paper, papers, parse
-from assay.claims.run import reproduce
+from assay.claims.run import reproduce, sabotaged
 from assay.training.plan import Training
 
 SOURCE = Path(papers_module.__file__).parents[1]
@@ -53,7 +53,7 @@ def test_the_claim_holds_in_time(found: Paper) -> None:
 @pytest.mark.claims
 @pytest.mark.parametrize("found", each())
 def test_the_claim_fails_under_sabotage(found: Paper) -> None:
-    assert not reproduce(found, sabotage=True).holds
+    assert not sabotaged(found).holds
 
 
 @pytest.mark.parametrize("found", each())

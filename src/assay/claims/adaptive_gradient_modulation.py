@@ -13,7 +13,7 @@ from assay.claims.base import Check, Outcome
 from assay.claims.paired import differences, world
 from assay.training.gradients import GradientModulation, modality_shapley
 
-_WIDTH, _ROWS, _HELD_OUT, _STEPS, _RATE, _CLEAR, _FAINT = 10, 300, 2000, 50, 0.03, 2.0, 1.0
+_WIDTH, _ROWS, _HELD_OUT, _STEPS, _RATE, _CLEAR, _FAINT = 10, 300, 2000, 100, 0.03, 2.0, 1.0
 
 
 @final

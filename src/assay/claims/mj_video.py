@@ -85,7 +85,7 @@ def _one(seed: int, sabotage: bool) -> tuple[float, ...]:
 
 
 def _best(head: nn.Module, loss: Callable[[], Tensor], held_out: Choices) -> float:
-    return fit_at_best(head, loss, lambda: held_out.accuracy(head), steps=160, learning_rate=0.02)
+    return fit_at_best(head, loss, lambda: held_out.accuracy(head), steps=120, learning_rate=0.02)
 
 
 def _drawn(criteria: Tensor, decides: Tensor, pairs: int, generator: torch.Generator) -> tuple[Choices, Tensor, Tensor]:

@@ -14,6 +14,7 @@ from assay.claims.base import Check, Outcome
 from assay.claims.fit import fit_at_best
 from assay.claims.paired import differences, outputs, values, world
 from assay.models.heads import AttributeHead, ScalarHead
+from assay.models.heads.linear import linear
 from assay.objectives.likelihood import dynamic_beta
 from assay.objectives.pairwise import bradley_terry
 from assay.objectives.pointwise import binary_cross_entropy
@@ -24,9 +25,9 @@ _BETA, _SCALE = 0.1, 0.5
 
 def claim(seeds: Sequence[int], sabotage: bool = False) -> Outcome:
     """A critique says yes or no of 6 qualities of a response, wrongly one time in ten, and people like responses by
-    the qualities, with noise. Learned from 500
-    pairs with their critiques: the critique (teacher-forced) and a score that reads it; at test the reward reads the
-    critique that it wrote itself. The scalar reward is the better of a linear and a hidden-layer model, at its best.
+    the qualities, with noise. Learned from 500 pairs with their critiques: the critique (teacher-forced) and a score
+    that reads it; at test the reward reads the critique that it wrote itself. The scalar reward is the better of a
+    linear and a hidden-layer model, at its best.
 
     Sabotage: the likelihood of the critiques is left out of the loss.
     """
@@ -108,8 +109,7 @@ def _scalar(body: nn.ModuleList, learned: _Pairs, tested: _Pairs) -> tuple[float
 
 
 def _bodies(seed: int) -> list[nn.ModuleList]:
-    torch.manual_seed(seed)
-    hidden = nn.Sequential(nn.Linear(_WIDTH, 32), nn.GELU())
+    hidden = nn.Sequential(linear(_WIDTH, 32, bias=True, seed=seed), nn.GELU())
     return [
         nn.ModuleList([nn.Identity(), ScalarHead(_WIDTH, seed=seed)]),
         nn.ModuleList([hidden, ScalarHead(32, seed=seed)]),

@@ -59,7 +59,7 @@ def claim(seeds: Sequence[int], sabotage: bool = False) -> Outcome:
 
 def _one(seed: int, sabotage: bool) -> tuple[float, ...]:
     generator = world(seed)
-    truth = _network(seed=10_000 + seed, scale=2.0)
+    truth = _network(seed=1_000_000 + seed, scale=2.0)
 
     def pairs(count: int) -> tuple[Tensor, Tensor]:
         drawn = torch.randn(2, count, _WIDTH, generator=generator)

@@ -60,7 +60,7 @@ def _one(seed: int, sabotage: bool) -> tuple[float, float, float, float]:
     many = _SHIFT * torch.randn(_PROMPTS * _CANDIDATES, _WIDTH, generator=generator)
     everywhere = torch.cat([many, known])
     members = [
-        Table(f"member {m}", _member(seed * 100 + (0 if sabotage else m), chosen, rejected, everywhere))
+        Table(f"member {m}", _member(seed * 100 + (1 if sabotage else m + 1), chosen, rejected, everywhere))
         for m in range(_MEMBERS)
     ]
     records = numbered(_PROMPTS, _CANDIDATES)

@@ -11,6 +11,8 @@ from typing import Any, final
 from assay.claims.base import Check, Interval, Outcome
 from assay.claims.papers import Paper
 
+FEW = 3
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,13 @@ def reproduce(paper: Paper, seeds: Sequence[int] = (), *, sabotage: bool = False
     finally:
         torch.set_num_threads(threads)
     return Reproduced(paper, chosen, sabotage, outcome, seconds)
+
+
+def sabotaged(paper: Paper) -> Reproduced:
+    """Run a paper's claim under sabotage on the first `FEW` of its seeds, and on all of them if it still holds there:
+    what is replaced is the whole of the effect, so that a few seeds show it gone."""
+    few = reproduce(paper, paper.seeds[:FEW], sabotage=True)
+    return reproduce(paper, sabotage=True) if few.holds and len(paper.seeds) > FEW else few
 
 
 def interval_of(values: Sequence[float]) -> Interval | None:

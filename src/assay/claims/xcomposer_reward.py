@@ -14,7 +14,7 @@ from assay.objectives.pairwise import bradley_terry
 from assay.recipes.xcomposer_reward import xcomposer_reward
 from assay.records import Preference, Record
 
-_WIDTH, _TOKENS, _PAIRS, _HELD_OUT = 16, 2, 800, 500
+_WIDTH, _TOKENS, _PAIRS, _HELD_OUT = 16, 2, 600, 500
 
 
 def claim(seeds: Sequence[int], sabotage: bool = False) -> Outcome:
