@@ -283,7 +283,25 @@ def results() -> str:
     ]
     for data in found:
         lines += result_section(data)
+    lines += opposed_section()
     return "\n".join(lines).rstrip() + "\n"
+
+
+def opposed_section() -> list[str]:
+    """People who want opposite things, from what benchmarks/opposed_personas.py wrote."""
+    path = ROOT / "benchmarks" / "results" / "opposed_personas.json"
+    if not path.exists():
+        return []
+    rows = json.loads(path.read_text())["rows"]
+    told = {name: spread(rows[name], 100, signed=name == "gain") for name in ("opposed", "opposed_without", "gain")}
+    return [
+        "## opposed-personas",
+        "",
+        "Statements of personas that want opposite things, by `python benchmarks/opposed_personas.py --json`: a reward "
+        f"that is told whom it scores for has {told['opposed']} % of the pairs right, the same reward without that "
+        f"{told['opposed_without']} %, a gain of {told['gain']} points.",
+        "",
+    ]
 
 
 def result_rows(data: dict[str, Any]) -> list[str]:

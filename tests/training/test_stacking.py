@@ -18,6 +18,7 @@ from assay.objectives.pointwise import squared_error
 from assay.records import Preference, Rating, Record
 from assay.rewards.base import scores_of
 from assay.rewards.learned import LearnedReward
+from assay.rewards.load import load
 from assay.rewards.stacked import MANIFEST, Stacked, StackNet
 from assay.scores import Scores, Status
 from assay.training.stacking import fit_stack
@@ -148,6 +149,8 @@ def test_saved_and_loaded_with_a_learned_member(tmp_path):
         Stacked.load(place)
     with pytest.raises(CheckpointError, match="was good, bad was given"):
         Stacked.load(place, {"good": bad})
+    alone = fit_stack({"learned": own}, learned, supervise(bradley_terry)).save(tmp_path / "alone")
+    assert isinstance(load(alone), Stacked)
     (place / MANIFEST).write_text("{}")
     with pytest.raises(CheckpointError, match="not a saved stack"):
         Stacked.load(place, {"good": good})

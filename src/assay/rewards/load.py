@@ -29,7 +29,7 @@ def load(
 ) -> Reward:
     """A reward by reference.
 
-    - a directory written by `LearnedReward.save` (``assay train`` writes one) or `Calibrated.save`;
+    - a directory written by `LearnedReward.save` (``assay train`` writes one), `Calibrated.save` or `Stacked.save`;
     - a directory or hub id of a transformers sequence classifier (``label`` where it has several);
     - a directory that LLaMA-Factory's reward stage wrote (``value_head.safetensors`` beside a model or an adapter);
     - ``file.py:name``: a reward, or a function or class without required arguments that makes one. The file is run.
@@ -113,8 +113,11 @@ def _from_directory(place: Path, device: str | torch.device, dtype: str | torch.
     from assay.rewards.calibrated import Calibrated, is_calibrated
     from assay.rewards.classifier import load_classifier
     from assay.rewards.critique import as_critic
+    from assay.rewards.stacked import Stacked, is_stacked
     from assay.rewards.value_head import has_value_head, load_value_head
 
+    if is_stacked(place):
+        return Stacked.load(place)
     if is_calibrated(place):
         return Calibrated.load(place, device=device, dtype=dtype)
     if saving.is_saved(place):
