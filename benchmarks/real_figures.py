@@ -30,6 +30,10 @@ SETS = {
     "qa_feedback": "real.qa_feedback",
     "mushra": "real.mushra",
     "fsdd": "real.fsdd",
+    "easyvqa": "real.easyvqa",
+    "mjbench": "real.mjbench",
+    "fetv": "real.fetv",
+    "nlvr": "real.nlvr",
 }
 """The module of each data set; its function ``measure`` takes a `Place` and returns what was `Measured`."""
 
