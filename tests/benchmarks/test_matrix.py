@@ -78,6 +78,11 @@ def test_a_difference_after_loading_is_found() -> None:
     assert not matrix._same(scores, made([0.0, 1.0 + 1e-7]))
     assert not matrix._same(scores, made([0.0, 1.0], std=[1.0, 1.0]))
     assert not matrix._same(made([0.0, 1.0], std=[1.0, 2.0]), made([0.0, 1.0], std=[1.0, 1.0]))
+    stepped = [replace(scores, steps=(torch.tensor([0.0]), torch.tensor([x]))) for x in (1.0, 1.0, 2.0)]
+    assert matrix._same(stepped[0], stepped[1])
+    assert not matrix._same(stepped[0], stepped[2])
+    assert not matrix._same(stepped[0], scores)
+    assert not matrix._same(scores, scores.replace(attributes={"right": torch.zeros(2)}))
 
 
 def judged(**changes: matrix.Any) -> Verdict:

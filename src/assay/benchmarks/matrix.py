@@ -253,7 +253,9 @@ def _reloads(reward: LearnedReward, way: Way, scores: Scores, asked: Sequence[Re
 
 def _same(one: Scores, other: Scores) -> bool:
     """Whether two scores are equal to the last bit in every column."""
-    if one.status != other.status or one.critiques != other.critiques or set(one.attributes) != set(other.attributes):
+    if (one.status, one.critiques, one.step_status) != (other.status, other.critiques, other.step_status):
+        return False
+    if set(one.attributes) != set(other.attributes):
         return False
     pairs = [(one.values, other.values), (one.std, other.std)]
     pairs += [(column, other.attributes[name]) for name, column in one.attributes.items()]
