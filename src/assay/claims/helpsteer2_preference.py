@@ -70,10 +70,10 @@ def _one(seed: int, sabotage: bool) -> tuple[float, float, float, float, float]:
         return lambda head: bradley_terry(values(head, chosen), values(head, rejected), weight=weight)
 
     fresh = ScalarHead(_WIDTH, bias=True, seed=seed)
-    regression, rated = trained(fresh, lambda head: squared_error(values(head, features), ratings).flatten(), 300)
+    regression, rated = trained(fresh, lambda head: squared_error(values(head, features), ratings).flatten(), 200)
     _, plain = trained(regression, pairs(None), 100)
     stronger, scaled = trained(regression, pairs(strength), 100)
-    _, alone = trained(fresh, pairs(None), 300)
+    _, alone = trained(fresh, pairs(None), 200)
     beyond = copy.deepcopy(stronger)
     beyond.load_state_dict(extrapolated(regression.state_dict(), stronger.state_dict(), 1.2))
     with torch.no_grad():
