@@ -53,8 +53,8 @@ def measure(place: Place) -> Measured:
     return Measured(
         "Distorted pictures (MJ-Bench, quality of objects)", FOLDER, "github.com/MJ-Bench/MJ-Bench, MIT", split,
         [figure], spent,
-        notes="the distorted pictures went through a painter that left all of them smoother, so that sharpness alone "
-        "tells them: this set says nothing about seeing distortions",
+        notes="in every pair the distorted picture is the smoother one, so that sharpness alone tells them: this set "
+        "says nothing about seeing distortions",
     )  # fmt: skip
 
 
