@@ -19,7 +19,7 @@ _WIDTH, _SIZES, _HELD_OUT, _BATCH = 16, (1800, 300, 300, 300, 300), 4000, 48
 
 
 def claim(seeds: Sequence[int], sabotage: bool = False) -> Outcome:
-    """Five sources of noisy choices that share a preference and each drift from it another way, one of them six times
+    """Five sources of noisy choices that share a preference and drift from it at right angles, one of them six times
     as large. Batches of every source under weights of least norm, against all pairs pooled, from the same start at the
     same rate in the same steps; judged on what they share: accuracy on which response is better, calibration on noisy
     choices.
@@ -85,16 +85,14 @@ def _trained(
 def _world(seed: int) -> tuple[list[Choices], Choices, Tensor, Tensor]:
     """The sources, and pairs judged by what they share: which is better, and which was chosen."""
     generator = world(seed)
-    shared = torch.randn(_WIDTH, generator=generator)
-    shared = 1.5 * shared / shared.norm()
+    ways = torch.linalg.qr(torch.randn(_WIDTH, 1 + len(_SIZES), generator=generator)).Q.T
+    shared, drifts = 1.5 * ways[0], 2.4 * ways[1:]
 
     def labelled(wants: Tensor, pairs: int) -> tuple[Tensor, Tensor, Tensor]:
         pair = torch.randn(2, pairs, _WIDTH, generator=generator)
         gap = (pair[0] - pair[1]) @ wants
         return pair, gap, gap + torch.rand(pairs, generator=generator).clamp(1e-6, 1 - 1e-6).logit()
 
-    drifts = 0.6 * torch.randn(len(_SIZES), _WIDTH, generator=generator)
-    drifts = drifts - (drifts @ shared)[:, None] * shared / shared.square().sum()
     made = [labelled(shared + drift, size) for drift, size in zip(drifts, _SIZES, strict=True)]
     pair, gap, felt = labelled(shared, _HELD_OUT)
     return [Choices.of(own, chosen) for own, _, chosen in made], Choices(pair[0], pair[1]), gap > 0, felt > 0

@@ -54,7 +54,12 @@ def _questions(count: int, below: int, generator: torch.Generator) -> list[Recor
     """Sums with the right answer first and one of which a digit is wrong second."""
     numbers = torch.randint(0, below, (count, 2), generator=generator).tolist()
     sizes = torch.randint(1, 10, (count,), generator=generator)
-    slips = (sizes * 10 ** torch.randint(0, 2, (count,), generator=generator)).tolist()
+    sizes = sizes * 10 ** torch.randint(0, 2, (count,), generator=generator)
+    up = torch.rand(count, generator=generator) < 0.5
+    slips = [
+        size if more or a + b < size else -size
+        for (a, b), size, more in zip(numbers, sizes.tolist(), up.tolist(), strict=True)
+    ]
     return [
         Record.of(f"What is {a} + {b}?", [f"{a} + {b} = {a + b}", f"{a} + {b} = {a + b + slip}"], id=str(i))
         for i, ((a, b), slip) in enumerate(zip(numbers, slips, strict=True))
