@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from assay.models.hf import Backbone, load_backbone
 from assay.records import Record
 from assay.rewards.learned import LearnedReward
-from assay.training.probe import read_through
+from assay.training.probe import Reads
 from assay.training.states import StateStore
 from real.frame import MissingError, Place
 from text_rewards import ARITHMETIC, checkpoint
@@ -29,19 +29,13 @@ def frozen(place: Place, layers: int = LAYERS) -> Backbone:
         raise MissingError(str(error)) from None
 
 
-def store_of(place: Place, name: str) -> StateStore:
-    """The states of a data set, kept in the cache."""
-    return StateStore(place.cache / "states" / name)
+def read_all(place: Place, reward: LearnedReward, records: Sequence[Record], name: str) -> Reads:
+    """The states of all records, those that the cache of this name lacks computed."""
+    done = 0
 
+    def progress(count: int) -> None:
+        nonlocal done
+        done += count
+        place.say(f"{name}: states of {done:,} of {len(records):,} records")
 
-def read_all(place: Place, reward: LearnedReward, records: Sequence[Record], store: StateStore) -> None:
-    """Compute every state that the store lacks, prompts of like length together."""
-
-    def size(record: Record) -> int:
-        answers = [message for response in record.responses for message in response.messages]
-        return sum(len(message.text) for message in (*record.prompt, *answers))
-
-    ordered = sorted(records, key=size)
-    for first in range(0, len(ordered), 64):
-        read_through(reward, ordered[first : first + 64], store)
-        place.say(f"states of {min(first + 64, len(ordered)):,} of {len(ordered):,} records")
+    return Reads.of(reward, records, StateStore(place.cache / "states" / name), progress)

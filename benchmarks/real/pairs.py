@@ -14,10 +14,10 @@ from assay.models.reading import every_response_token
 from assay.objectives.pairwise import bradley_terry
 from assay.records import Record
 from assay.rewards.learned import LearnedReward
-from assay.training.probe import fit_head, scores_by_states
+from assay.training.probe import fit_head, scores_of_reads
 from assay.training.supervision import supervise
 from real import floors
-from real.backbone import LAYERS, frozen, read_all, store_of
+from real.backbone import LAYERS, frozen, read_all
 from real.frame import Figure, Goal, Place, Split, of_outcomes, timed
 
 
@@ -34,25 +34,27 @@ def judged(
 ) -> Figure:
     """The share of pairs right, all folds together; ``split`` is of ``records``, and ``slices`` are their names."""
     with timed(spent, "states"):
-        backbone, store = frozen(place, layers), store_of(place, name)
+        backbone = frozen(place, layers)
 
         def fresh() -> LearnedReward:
             head = ScalarHead(backbone.hidden_size, pool=mean_of_reads, seed=place.seed)
             return LearnedReward(backbone, head, read=every_response_token, token_budget=8_192)
 
-        read_all(place, fresh(), records, store)
+        reads = read_all(place, fresh(), records, name)
     ours: list[Floats] = []
     floor: list[Floats] = []
     row: list[Ints] = []
     decays: list[float] = []
     for number, learned, asked in split.each():
-        training = [records[index] for index in np.flatnonzero(learned)]
-        held = [records[index] for index in np.flatnonzero(asked)]
+        training = [records[index] for index in np.flatnonzero(learned).tolist()]
+        held = [records[index] for index in np.flatnonzero(asked).tolist()]
         pairs = pairs_of(held)
         with timed(spent, "head"):
             reward = fresh()
-            fitted = fit_head(reward, training, supervise(bradley_terry), fold=split.unit[learned] % 3, states=store)
-            ours.append(pairs.outcomes(values_of(reward, scores_by_states(reward, held, store))))
+            fitted = fit_head(
+                reward, reads.only(np.flatnonzero(learned)), supervise(bradley_terry), fold=split.unit[learned] % 3
+            )
+            ours.append(pairs.outcomes(values_of(reward, scores_of_reads(reward, reads.only(np.flatnonzero(asked))))))
         with timed(spent, "floor"):
             floor.append(pairs.outcomes(floors.pairwise(training)(held)))
         row.append(np.flatnonzero(asked)[pairs.record])

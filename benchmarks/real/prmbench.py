@@ -20,11 +20,10 @@ from assay.records import Record, StepLabels, read
 from assay.rewards.base import scores_of
 from assay.rewards.learned import LearnedReward
 from assay.scores import Scores
-from assay.training.probe import fit_head, scores_by_states
-from assay.training.states import StateStore
+from assay.training.probe import Reads, fit_head, scores_of_reads
 from assay.training.supervision import supervise
 from real import floors
-from real.backbone import frozen, read_all, store_of
+from real.backbone import frozen, read_all
 from real.frame import ABOVE, Bools, Figure, Measured, Place, Split, compared, crossed, timed
 
 FOLDER = "step-prmbench"
@@ -48,13 +47,13 @@ def measure(place: Place) -> Measured:
     )  # fmt: skip
     spent: dict[str, float] = {}
     with timed(spent, "states"):
-        backbone, store = frozen(place, LAYERS), store_of(place, "prmbench")
+        backbone = frozen(place, LAYERS)
 
         def fresh() -> LearnedReward:
             head = StepHead(backbone.hidden_size, seed=place.seed)
             return LearnedReward(backbone, head, read=step_ends, token_budget=8_192)
 
-        read_all(place, fresh(), records, store)
+        reads = read_all(place, fresh(), records, "prmbench")
     ours, floor = np.zeros((len(records), 4)), np.zeros((len(records), 4))
     folds: list[dict[str, Any]] = []
     for number, learned, asked in split.each():
@@ -63,7 +62,7 @@ def measure(place: Place) -> Measured:
             said, scores = _floor(records, split, learned, asked, place.seed)
             floor[asked] = counted(said, scores, held)
         with timed(spent, "head"):
-            found, scores, told = _ours(records, split, learned, asked, store, fresh, place.seed)
+            found, scores, told = _ours(reads, split, learned, asked, fresh, place.seed)
             ours[asked] = counted(found, scores, held)
         folds.append(told | {"ours": found.to_dict(), "floor": said.to_dict()})
         place.say(f"prmbench, fold {number + 1}: {100 * found.score:.1f}, floor {100 * said.score:.1f}, {told}")
@@ -147,22 +146,26 @@ def score(counts: Floats, rows: Ints) -> float:
 
 
 def _ours(
-    records: Sequence[Record], split: Split, learned: Bools, asked: Bools, store: StateStore, fresh: Fresh, seed: int
+    reads: Reads, split: Split, learned: Bools, asked: Bools, fresh: Fresh, seed: int
 ) -> tuple[Result, Scores, dict[str, Any]]:
     """Official figures, the scores they are of, and what was chosen."""
-    training, held = some(records, learned), some(records, asked)
+    training, held = reads.only(np.flatnonzero(learned)), reads.only(np.flatnonzero(asked))
     by = supervise(binary_cross_entropy)
     reward, inner = fresh(), inner_folds(split, learned, seed)
-    fitted = fit_head(reward, training, by, decay=DECAYS, fold=inner, states=store)
+    fitted = fit_head(reward, training, by, decay=DECAYS, fold=inner)
     parts: list[Scores] = []
     for number in range(INNER):
         part = fresh()
-        fit_head(part, some(training, inner != number), by, decay=fitted.decay, states=store)
-        parts.append(scores_by_states(part, some(training, inner == number), store))
-    order = [record for number in range(INNER) for record in some(training, inner == number)]
+        fit_head(part, training.only(np.flatnonzero(inner != number)), by, decay=fitted.decay)
+        parts.append(scores_of_reads(part, training.only(np.flatnonzero(inner == number))))
+    order = [record for number in range(INNER) for record in some(training.records, inner == number)]
     threshold = fit_threshold(Scores.concatenate(parts), order)
-    scores = scores_by_states(reward, held, store)
-    return prmbench(scores, held, threshold=threshold), scores, {"decay": fitted.decay, "held_out": fitted.held_out}
+    scores = scores_of_reads(reward, held)
+    return (
+        prmbench(scores, held.records, threshold=threshold),
+        scores,
+        {"decay": fitted.decay, "held_out": fitted.held_out},
+    )
 
 
 def _floor(records: Sequence[Record], split: Split, learned: Bools, asked: Bools, seed: int) -> tuple[Result, Scores]:
@@ -190,4 +193,4 @@ def inner_folds(split: Split, learned: Bools, seed: int) -> Ints:
 
 def some(records: Sequence[Record], chosen: Bools) -> list[Record]:
     """The records that are chosen."""
-    return [records[index] for index in np.flatnonzero(chosen)]
+    return [records[index] for index in np.flatnonzero(chosen).tolist()]

@@ -12,10 +12,10 @@ from assay.models.reading import every_response_token
 from assay.objectives.pointwise import squared_error
 from assay.records import Rating, Record, read
 from assay.rewards.learned import LearnedReward
-from assay.training.probe import fit_head, scores_by_states
+from assay.training.probe import fit_head, scores_of_reads
 from assay.training.supervision import supervise
 from real import floors
-from real.backbone import LAYERS, frozen, read_all, store_of
+from real.backbone import LAYERS, frozen, read_all
 from real.frame import ABOVE, REPORTED, Figure, Measured, Place, compared, crossed, spearman_to, timed
 
 FOLDER = "text-ratings-topicalchat"
@@ -32,7 +32,7 @@ def measure(place: Place) -> Measured:
     truth = {name: ratings(records, name) for name in names}
     ours, floor = ({name: np.full(len(ids), np.nan) for name in names} for _ in range(2))
     spent: dict[str, float] = {}
-    backbone, store = frozen(place), store_of(place, "topicalchat")
+    backbone = frozen(place)
 
     def fresh() -> LearnedReward:
         weights = [float(name == OVERALL) for name in names]
@@ -40,15 +40,15 @@ def measure(place: Place) -> Measured:
         return LearnedReward(backbone, head, read=every_response_token, token_budget=8_192)
 
     with timed(spent, "states"):
-        read_all(place, fresh(), records, store)
+        reads = read_all(place, fresh(), records, "topicalchat")
     decays: list[float] = []
     for _, learned, asked in split.each():
-        training = [record for n, record in enumerate(records) if learned[unit == n].all()]
-        held = [record for n, record in enumerate(records) if asked[unit == n].all()]
+        learn, ask = (np.flatnonzero([rows[unit == n].all() for n in range(len(records))]) for rows in (learned, asked))
+        training, held = ([records[n] for n in numbers] for numbers in (learn, ask))
         with timed(spent, "head"):
             reward = fresh()
-            fitted = fit_head(reward, training, supervise(squared_error), states=store)
-            scores = scores_by_states(reward, held, store)
+            fitted = fit_head(reward, reads.only(learn), supervise(squared_error))
+            scores = scores_of_reads(reward, reads.only(ask))
             for name in names:
                 ours[name][asked] = metrics.floats(scores.attributes[name])
             decays.append(fitted.decay)

@@ -18,7 +18,7 @@ from assay.objectives.pairwise import bradley_terry
 from assay.objectives.pointwise import squared_error
 from assay.records import Preference, Rating, Record, Response, StepLabels
 from assay.rewards.learned import LearnedReward
-from assay.training.probe import Fitted, fit_head, read_through, scores_by_states
+from assay.training.probe import Fitted, Reads, fit_head, scores_of_reads
 from assay.training.states import StateStore
 from assay.training.supervision import supervise
 
@@ -68,10 +68,14 @@ def pooled(backbone, **options) -> LearnedReward:
     return LearnedReward(backbone, head, read=every_response_token)
 
 
+def probed(reward: LearnedReward, records: list[Record], supervision, **options) -> Fitted:
+    return fit_head(reward, Reads.of(reward, records), supervision, **options)
+
+
 def test_least_squares_is_ridge_regression_on_standardised_states(backbone):
     records, decay = rated(), 0.3
     reward = pooled(backbone, bias=True)
-    fitted = fit_head(reward, records, supervise(squared_error), decay=decay)
+    fitted = fit_head(reward, Reads.of(reward, records), supervise(squared_error), decay=decay)
     given = states(reward, records)
     targets = np.array([item.value for record in records for item in record.feedback])
     z = (given - given.mean(0)) / given.std(0)
@@ -84,7 +88,7 @@ def test_least_squares_is_ridge_regression_on_standardised_states(backbone):
 def test_bradley_terry_is_logistic_regression_of_differences(backbone):
     records, decay = paired(), 0.05
     reward = pooled(backbone)
-    fit_head(reward, records, supervise(bradley_terry), decay=decay)
+    fit_head(reward, Reads.of(reward, records), supervise(bradley_terry), decay=decay)
     given = states(reward, records).reshape(len(records), 2, -1)
     better = np.array([record.feedback[0].better for record in records])
     rows = np.arange(len(records))
@@ -105,7 +109,7 @@ def test_steps_are_fitted_each_and_one_response_without_labels_takes_no_part(bac
             Record("s" + str(seed), Record.of("q", ["a"]).prompt, (Response.from_steps(steps),), tuple(feedback))
         )
     reward = LearnedReward(backbone, StepHead(backbone.hidden_size), read=step_ends)
-    fitted = fit_head(reward, records, supervise(stepwise.binary_cross_entropy), decay=0.001)
+    fitted = fit_head(reward, Reads.of(reward, records), supervise(stepwise.binary_cross_entropy), decay=0.001)
     assert fitted.items == 3 * 39
     scores = reward(records)
     right = [
@@ -121,8 +125,8 @@ def test_the_decay_is_chosen_on_folds_that_were_not_fitted(backbone):
     chance = random.Random(1)
     noise = [Record(r.id, r.prompt, r.responses, tuple(Rating(i, chance.gauss(0, 1)) for i in range(3))) for r in noise]
     decays = (30.0, 1.0, 0.001)
-    of_signal = fit_head(pooled(backbone, bias=True), learnable, supervise(squared_error), decay=decays)
-    of_noise = fit_head(pooled(backbone, bias=True), noise, supervise(squared_error), decay=decays)
+    of_signal = probed(pooled(backbone, bias=True), learnable, supervise(squared_error), decay=decays)
+    of_noise = probed(pooled(backbone, bias=True), noise, supervise(squared_error), decay=decays)
     assert of_signal.decay < of_noise.decay == 30.0
     assert [decay for decay, _ in of_signal.held_out] == list(decays)
     assert min(of_signal.held_out, key=lambda each: each[1])[0] == of_signal.decay
@@ -131,8 +135,8 @@ def test_the_decay_is_chosen_on_folds_that_were_not_fitted(backbone):
 def test_folds_are_those_given(backbone):
     records = rated()
     halves = np.arange(len(records)) % 2
-    thirds = fit_head(pooled(backbone, bias=True), records, supervise(squared_error), decay=(1.0, 0.1))
-    by_two = fit_head(pooled(backbone, bias=True), records, supervise(squared_error), decay=(1.0, 0.1), fold=halves)
+    thirds = probed(pooled(backbone, bias=True), records, supervise(squared_error), decay=(1.0, 0.1))
+    by_two = probed(pooled(backbone, bias=True), records, supervise(squared_error), decay=(1.0, 0.1), fold=halves)
     assert thirds.held_out != by_two.held_out
 
 
@@ -141,7 +145,7 @@ def test_the_same_fit_from_any_first_weights_and_flags_stay(backbone):
     one, other = pooled(backbone, seed=1), pooled(backbone, seed=2)
     for reward in (one, other):
         reward.head.linear.weight.requires_grad_(False)
-        fit_head(reward, records, supervise(bradley_terry), decay=0.5)
+        fit_head(reward, Reads.of(reward, records), supervise(bradley_terry), decay=0.5)
         assert not reward.head.linear.weight.requires_grad
         assert reward.head.linear.weight.grad is None
     assert one(records).values.numpy() == pytest.approx(other(records).values.numpy(), abs=2e-3)
@@ -151,36 +155,43 @@ def test_a_response_that_abstains_takes_no_part(backbone):
     records = rated(20)
     reward = pooled(backbone, bias=True).replace(max_length=40)
     long = Record.of("say", ["good " * 60, "bad red", "old"], id="long", feedback=[Rating(0, 9.0), Rating(1, 0.0)])
-    fitted = fit_head(reward, [*records, long], supervise(squared_error), decay=1.0)
+    fitted = fit_head(reward, Reads.of(reward, [*records, long]), supervise(squared_error), decay=1.0)
     assert fitted.items == 3 * 20 + 1
 
 
-def test_scores_by_states_are_the_scores(backbone, tmp_path):
-    records = rated(10)
+def test_scores_of_reads_are_the_scores_and_nothing_is_read_twice(backbone, tmp_path):
+    long = Record.of("say", ["good " * 60, "bad red"], id="long")
+    records = [*rated(5), long, *rated(10)[5:]]
     head = AttributeHead(backbone.hidden_size, ["a", "b"], pool=mean_of_reads)
-    reward = LearnedReward(backbone, head, read=every_response_token)
-    store = StateStore(tmp_path)
-    assert read_through(reward, records, store) > 0
-    computed = store.computed
-    by_states, plain = scores_by_states(reward, records, store), reward(records)
-    assert store.computed == computed
-    assert by_states.ids == plain.ids
-    assert by_states.group.tolist() == plain.group.tolist()
-    assert by_states.values.tolist() == pytest.approx(plain.values.tolist(), abs=1e-5)
-    assert by_states.attributes["b"].tolist() == pytest.approx(plain.attributes["b"].tolist(), abs=1e-5)
+    reward = LearnedReward(backbone, head, read=every_response_token, max_length=40)
+    store, told = StateStore(tmp_path), []
+    reads = Reads.of(reward, records, store, told.append)
+    assert (sum(told), store.computed) == (11, 31)
+    Reads.of(reward, records, store)
+    assert store.computed == 31
+    found, plain = scores_of_reads(reward, reads), reward(records)
+    assert (found.ids, found.group.tolist()) == (plain.ids, plain.group.tolist())
+    assert (found.status, found.messages) == (plain.status, plain.messages)
+    assert found.values.tolist() == pytest.approx(plain.values.tolist(), abs=1e-5, nan_ok=True)
+    assert found.attributes["b"].tolist() == pytest.approx(plain.attributes["b"].tolist(), abs=1e-5, nan_ok=True)
+    some = scores_of_reads(reward, reads.only([7, 5, 2]))
+    part = reward([records[7], long, records[2]])
+    assert some.ids == part.ids
+    assert some.values.tolist() == pytest.approx(part.values.tolist(), abs=1e-5, nan_ok=True)
+    assert len(scores_of_reads(reward, reads.only([]))) == 0
 
 
 def test_a_fitted_reward_is_saved_and_loaded(backbone, tmp_path):
     records = rated(20)
     reward = pooled(backbone, bias=True)
-    fit_head(reward, records, supervise(squared_error), decay=0.3)
+    fit_head(reward, Reads.of(reward, records), supervise(squared_error), decay=0.3)
     loaded = LearnedReward.load(reward.save(tmp_path / "reward"))
     assert loaded(records).values.tolist() == pytest.approx(reward(records).values.tolist(), abs=1e-5)
 
 
 def test_heads_that_are_more_than_linear_and_records_without_feedback_are_refused(backbone):
     with pytest.raises(ValueError, match=r"norm"):
-        fit_head(pooled(backbone, norm=True), rated(4), supervise(squared_error), decay=1.0)
+        probed(pooled(backbone, norm=True), rated(4), supervise(squared_error), decay=1.0)
     with pytest.raises(ValueError, match="nothing to fit"):
-        fit_head(pooled(backbone), [record.view() for record in rated(4)], supervise(squared_error), decay=1.0)
+        probed(pooled(backbone), [record.view() for record in rated(4)], supervise(squared_error), decay=1.0)
     assert Fitted(1.0, 0.0, 0.0, 1).held_out == ()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import cast
 
 import torch
@@ -16,7 +17,7 @@ from assay.models.outputs import Outputs, States, placed, states_of
 from assay.records import Record
 from assay.rewards.learned import LearnedReward
 from assay.rewards.scored import Cells, scores_from
-from assay.scores import Scores
+from assay.scores import Scores, Status
 from assay.training.states import StateStore
 from assay.training.supervision import Losses, Supervision
 
@@ -40,18 +41,17 @@ class Fitted:
 
 def fit_head(
     reward: LearnedReward,
-    records: Sequence[Record],
+    reads: Reads,
     supervision: Supervision,
     *,
     decay: float | Sequence[float] = DECAYS,
     fold: Ints | None = None,
-    states: StateStore | None = None,
     iterations: int = 60,
 ) -> Fitted:
-    """Fit the head of ``reward`` in place; the backbone is read once, through ``states``, and stays as it is.
+    """Fit the head of ``reward`` in place to the feedback of the records that were read; the backbone stays as it is.
 
     Equation: ``mean_i loss_i(W z + b) + decay / 2 ||W||^2`` at its minimum by L-BFGS, ``z = (h - m) / s`` the states
-    standardised over ``records``; afterwards ``W / s`` and ``b - W m / s`` are the head's weights, so that the reward
+    standardised over these records; afterwards ``W / s`` and ``b - W m / s`` are the head's weights, so that the reward
     reads plain states. With least squares it is ridge regression, with Bradley-Terry or cross-entropy it is logistic
     regression (Hoerl and Kennard, 1970; le Cessie and van Houwelingen, 1992). Without a bias nothing is centred.
 
@@ -62,83 +62,110 @@ def fit_head(
         ValueError: the head is more than a linear layer on the states, or no record has usable feedback.
     """
     linear = _linear(reward.head)
-    read = _Read.of(reward, records, states or StateStore())
     decays = sorted({float(each) for each in ([decay] if isinstance(decay, int | float) else decay)}, reverse=True)
     before = [weight.detach().clone() for weight in linear.parameters()]
     told: tuple[tuple[float, float], ...] = ()
     if len(decays) > 1:
-        number = torch.arange(len(records)) % 3 if fold is None else torch.from_numpy(fold)
-        told = _held_out(reward, read, supervision, decays, number, iterations)
+        number = torch.arange(len(reads.records)) % 3 if fold is None else torch.from_numpy(fold)
+        told = _held_out(reward, reads, supervision, decays, number, iterations)
         _reset(linear, before)
     best = min(told, key=lambda each: each[1])[0] if told else decays[0]
-    every = list(range(len(records)))
-    scale = read.scale(every, centred=_bias(linear) is not None)
-    losses, penalty = _minimise(reward, read, every, scale, supervision, best, iterations)
+    every = list(range(len(reads.records)))
+    scale = reads.scale(every, centred=_bias(linear) is not None)
+    losses, penalty = _minimise(reward, reads, every, scale, supervision, best, iterations)
     _unscale(linear, scale)
     return Fitted(best, float(losses.items.detach().mean()), penalty, losses.items.numel(), told)
 
 
-def read_through(reward: LearnedReward, records: Sequence[Record], states: StateStore) -> int:
-    """Compute and keep the states that the store lacks of some records; the number of tokens there were."""
-    prepared = reward.prepare(records)
-    if prepared.rows:
-        states.open(reward, _format(reward))(prepared.batch)
-    return prepared.tokens
-
-
 @torch.no_grad()
-def scores_by_states(reward: LearnedReward, records: Sequence[Record], states: StateStore) -> Scores:
-    """The reward's scores, its backbone read through a store: what is known of a fold is not computed again."""
-    parts: list[Scores] = []
-    for first in range(0, len(records), _RECORDS_AT_ONCE):
-        window = records[first : first + _RECORDS_AT_ONCE]
-        prepared = reward.prepare(window)
-        cells = Cells(list(prepared.status), list(prepared.messages), reward.backbone.gaps)
-        sequences = [sequence for group in prepared.batch.groups for sequence in group]
-        outputs = Outputs(torch.zeros(0))
-        if sequences:
-            condition = _condition(reward, window, prepared.rows)
-            outputs = reward.model.judge(states.open(reward, _format(reward))(prepared.batch), sequences, condition)
-        parts.append(scores_from(window, outputs, prepared.rows, cells))
-    return Scores.concatenate(parts)
+def scores_of_reads(reward: LearnedReward, reads: Reads) -> Scores:
+    """The scores that the reward, whose backbone and reading made ``reads``, gives these records by its head of now."""
+    rows = [start + row for start, own in zip(reads.starts, reads.rows, strict=True) for row in own]
+    found = [state for own in reads.states for state in own]
+    cells = Cells(
+        [status for each in reads.status for status in each], [why for each in reads.messages for why in each],
+        reward.backbone.gaps,
+    )  # fmt: skip
+    outputs = cast("Outputs", reward.head(states_of(found))) if found else Outputs(torch.zeros(0))
+    return scores_from(reads.records, outputs, rows, cells)
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
-    """The states of each sequence that could be read, pooled as the head does, and whose they are."""
+class Reads:
+    """Records with the states of each response that could be read, pooled as the head does: read once for all folds.
+
+    Of record ``n``, ``states[n]`` has one tensor ``[reads, hidden]`` float32 for each of its responses ``rows[n]``;
+    ``status[n]`` and ``messages[n]`` are of all its responses.
+    """
 
     records: Sequence[Record]
-    states: list[list[Tensor]]
-    rows: list[list[int]]
+    states: Sequence[Sequence[Tensor]]
+    rows: Sequence[Sequence[int]]
+    status: Sequence[Sequence[Status]]
+    messages: Sequence[Sequence[str]]
 
     @staticmethod
-    def of(reward: LearnedReward, records: Sequence[Record], store: StateStore) -> _Read:
-        found = store.open(reward, _format(reward))
+    def of(
+        reward: LearnedReward,
+        records: Sequence[Record],
+        store: StateStore | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Reads:
+        """What ``reward`` reads of the records, through a store if there is one; records of like length together.
+
+        ``progress`` is told how many records were just read.
+
+        Raises:
+            ValueError: as `fit_head` for the head.
+        """
+        _linear(reward.head)
+        loaded = reward.backbone.placement.dtype
+        lower = loaded if loaded in (torch.bfloat16, torch.float16) else None
+        found = (store or StateStore()).open(reward, lower)
         pool = cast("Front", reward.head.front).pool
-        kept: list[list[Tensor]] = []
-        rows: list[list[int]] = []
-        for first in range(0, len(records), _RECORDS_AT_ONCE):
-            window = records[first : first + _RECORDS_AT_ONCE]
-            prepared = reward.prepare(window)
-            made = found(prepared.batch) if prepared.rows else []
-            if made and pool is not last_read:
-                made = list(pool(states_of(made)).split(1))
-            owner = [number for number, record in enumerate(window) for _ in record.responses]
-            start = [owner.index(number) if number in owner else 0 for number in range(len(window))]
-            mine: list[list[Tensor]] = [[] for _ in window]
-            places: list[list[int]] = [[] for _ in window]
-            for row, state in zip(prepared.rows, made, strict=True):
-                mine[owner[row]].append(state.float())
-                places[owner[row]].append(row - start[owner[row]])
-            kept += mine
-            rows += places
-        if not any(kept):
-            raise ValueError("no response of these records can be read: there is nothing to fit")
-        return _Read(records, kept, rows)
+        order = sorted(range(len(records)), key=lambda index: _characters(records[index]))
+        made: dict[int, tuple[list[Tensor], list[int], list[Status], list[str]]] = {}
+        for first in range(0, len(order), _RECORDS_AT_ONCE):
+            window = order[first : first + _RECORDS_AT_ONCE]
+            prepared = reward.prepare([records[index] for index in window])
+            read = found(prepared.batch) if prepared.rows else []
+            if read and pool is not last_read:
+                read = list(pool(states_of(read)).split(1))
+            state = dict(zip(prepared.rows, read, strict=True))
+            start = 0
+            for index in window:
+                end = start + len(records[index].responses)
+                rows = [row for row in range(start, end) if row in state]
+                made[index] = (
+                    [state[row].float() for row in rows], [row - start for row in rows],
+                    list(prepared.status[start:end]), list(prepared.messages[start:end]),
+                )  # fmt: skip
+                start = end
+            if progress is not None:
+                progress(len(window))
+        each = [made[index] for index in range(len(records))]
+        states, rows, status, messages = ([own[part] for own in each] for part in range(4))
+        return Reads(
+            list(records), cast("list[list[Tensor]]", states), cast("list[list[int]]", rows),
+            cast("list[list[Status]]", status), cast("list[list[str]]", messages),
+        )  # fmt: skip
+
+    def only(self, indices: Sequence[int] | Ints) -> Reads:
+        """Some of the records, in the order of ``indices``."""
+        columns = (self.records, self.states, self.rows, self.status, self.messages)
+        return Reads(*([column[int(index)] for index in indices] for column in columns))
+
+    @property
+    def starts(self) -> list[int]:
+        """The row of each record's first response among all responses."""
+        return list(accumulate([len(record.responses) for record in self.records], initial=0))[:-1]
 
     def scale(self, indices: Sequence[int], *, centred: bool) -> tuple[Tensor, Tensor]:
         """Mean (0 where nothing is centred) and standard deviation ``[hidden]`` of all states of some records."""
-        every = torch.cat([state for index in indices for state in self.states[index]])
+        read = [state for index in indices for state in self.states[index]]
+        if not read:
+            raise ValueError("no response of these records can be read: there is nothing to fit")
+        every = torch.cat(read)
         every = every[~every.isnan().any(dim=1)]
         std, mean = torch.std_mean(every, dim=0, correction=0)
         return (mean if centred else torch.zeros_like(mean)), std.clamp(min=1e-6)
@@ -156,7 +183,7 @@ class _Read:
 
 def _held_out(
     reward: LearnedReward,
-    read: _Read,
+    reads: Reads,
     supervision: Supervision,
     decays: Sequence[float],
     fold: Tensor,
@@ -168,11 +195,11 @@ def _held_out(
         learn = (fold != number).nonzero().flatten().tolist()
         judge = (fold == number).nonzero().flatten().tolist()
         _zero(_linear(reward.head))
-        scale = read.scale(learn, centred=_bias(_linear(reward.head)) is not None)
+        scale = reads.scale(learn, centred=_bias(_linear(reward.head)) is not None)
         for decay in decays:
-            _minimise(reward, read, learn, scale, supervision, decay, iterations)
+            _minimise(reward, reads, learn, scale, supervision, decay, iterations)
             with torch.no_grad():
-                items = _losses(reward, read, judge, scale, supervision).items
+                items = _losses(reward, reads, judge, scale, supervision).items
             sums[decay][0] += float(items.sum())
             sums[decay][1] += items.numel()
     return tuple((decay, total / max(count, 1)) for decay, (total, count) in sums.items())
@@ -180,7 +207,7 @@ def _held_out(
 
 def _minimise(
     reward: LearnedReward,
-    read: _Read,
+    reads: Reads,
     indices: Sequence[int],
     scale: tuple[Tensor, Tensor],
     supervision: Supervision,
@@ -190,8 +217,8 @@ def _minimise(
     """Losses and penalty at the minimum, the head's weights left there, in standardised states."""
     linear = _linear(reward.head)
     asked = [(weight, weight.requires_grad) for weight in linear.parameters()]
-    given = read.given(indices, scale)
-    records = [read.records[index] for index in indices]
+    given = reads.given(indices, scale)
+    records = [reads.records[index] for index in indices]
     optimiser = torch.optim.LBFGS(
         linear.parameters(), max_iter=iterations, history_size=20, tolerance_grad=1e-6, tolerance_change=1e-8,
         line_search_fn="strong_wolfe",
@@ -223,10 +250,10 @@ def _minimise(
 
 
 def _losses(
-    reward: LearnedReward, read: _Read, indices: Sequence[int], scale: tuple[Tensor, Tensor], supervision: Supervision
+    reward: LearnedReward, reads: Reads, indices: Sequence[int], scale: tuple[Tensor, Tensor], supervision: Supervision
 ) -> Losses:
-    records = [read.records[index] for index in indices]
-    return _judge(reward, read.given(indices, scale), records, supervision)
+    records = [reads.records[index] for index in indices]
+    return _judge(reward, reads.given(indices, scale), records, supervision)
 
 
 def _judge(
@@ -273,13 +300,6 @@ def _zero(linear: nn.Linear) -> None:
         weight.zero_()
 
 
-def _format(reward: LearnedReward) -> torch.dtype | None:
-    loaded = reward.backbone.placement.dtype
-    return loaded if loaded in (torch.bfloat16, torch.float16) else None
-
-
-def _condition(reward: LearnedReward, records: Sequence[Record], rows: Sequence[int]) -> Tensor | None:
-    from assay.rewards.base import group_index
-
-    rows_of = reward.conditions(records)
-    return None if rows_of is None else rows_of[group_index(records)[list(rows)]]
+def _characters(record: Record) -> int:
+    answers = [message for response in record.responses for message in response.messages]
+    return sum(len(message.text) for message in (*record.prompt, *answers))
