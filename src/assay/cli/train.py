@@ -299,9 +299,16 @@ def _backbone(model: str, device: str, dtype: str, frames: int | None, fps: floa
 
     if frames is not None and fps is not None:
         raise UsageError("give one of --frames and --fps")
+    written = Path(model) / "towers.json"
+    if (is_file(model) or written.is_file()) and (frames is not None or fps is not None):
+        raise UsageError(f"{model} says itself which frames it is shown: change it there, not by --frames or --fps")
+    if written.is_file():
+        from json import loads
+
+        from assay.models.tower_files import read
+
+        return read(Path(model), loads(written.read_text(encoding="utf-8")), device=device, dtype=dtype)
     if is_file(model):
-        if frames is not None or fps is not None:
-            raise UsageError(f"{model} makes its backbone itself: give it Frames there, not --frames or --fps")
         found = value_of(model)
         made: Any = found() if callable(found) and not hasattr(found, "encode") else found
         if not hasattr(made, "encode"):
