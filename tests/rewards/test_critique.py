@@ -110,6 +110,22 @@ def test_a_critique_is_bounded():
     assert any(len(text) < len(other) for text, other in zip(texts, longer, strict=True))
 
 
+def test_a_critique_never_writes_the_mark_of_a_picture():
+    backbone = tiny_llava(3, image_size=32)
+    reward = untrained(backbone)
+    mark = backbone.tokenizer.convert_tokens_to_ids("<image>")
+    picture = Image.from_array(torch.full((32, 32, 3), 200, dtype=torch.uint8).numpy())
+    record = Record.of([picture, "what is it?"], ["red", "blue"])
+    with torch.no_grad():
+        opened = Record("0", record.prompt, tuple(with_critique(each, "") for each in record.responses))
+        states = torch.cat(reward.model.states(reward.prepare([opened]).batch))
+        reward.head.words.weight[mark] = 100.0 * states.mean(0)
+        assert (reward.head.logits(states).argmax(-1) == mark).any()
+    scores = CritiqueReward(reward, longest=3)([record])
+    assert set(scores.status) == {Status.OK}
+    assert all(text and "<image>" not in text for text in scores.critiques)
+
+
 def test_greedy_tokens_are_those_of_the_whole_sequence_without_sharing():
     reward = CritiqueReward(untrained(), longest=4)
     record = rows(1)[0]

@@ -21,6 +21,7 @@ from torch import Tensor
 from assay.media import Text
 from assay.models.base import Batch, TokenSequence
 from assay.models.checkpoint import CheckpointError
+from assay.models.control import control_ids
 from assay.models.heads.critique import CritiqueHead
 from assay.models.hf import Backbone, load_backbone, load_module, located
 from assay.models.reading import from_first_step, last
@@ -171,6 +172,7 @@ class CritiqueReward:
     ) -> None:
         """One greedy token after another for every sequence that has not ended."""
         eos = self.backbone.tokenizer.eos_token_id
+        never = self._never({eos}.union(*stops))
         record = [number for number, group in enumerate(batch.groups) for _ in group]
         going = [place for place, start in enumerate(starts) if start.ids.numel() < self.reward.max_length]
         for _ in range(self.longest):
@@ -182,7 +184,7 @@ class CritiqueReward:
                 layout=self.reward.layout,
                 token_budget=self.reward.token_budget,
             )
-            chosen = self.head.logits(torch.cat(states)).argmax(-1).tolist()
+            chosen = self.head.logits(torch.cat(states)).index_fill(-1, never, -torch.inf).argmax(-1).tolist()
             still: list[int] = []
             for place, token, sequence in zip(going, chosen, longer, strict=True):
                 if token == eos or token in stops[place]:
@@ -191,6 +193,13 @@ class CritiqueReward:
                 if sequence.ids.numel() + 1 < self.reward.max_length:
                     still.append(place)
             going = still
+
+    def _never(self, ends: set[int | None]) -> Tensor:
+        """The control tokens that end nothing: a critique is text, and the mark of a picture stands for a picture."""
+        vocabulary = self.head.words.out_features
+        control = control_ids(self.backbone.tokenizer, self.backbone.layout).values()
+        banned = sorted({token for token in control if token < vocabulary} - ends)
+        return torch.tensor(banned, dtype=torch.long, device=self.backbone.placement.device)
 
     def fingerprint(self) -> str:
         """sha256 over the reward's fingerprint and the length of critiques."""
