@@ -36,9 +36,10 @@ effect = "something"
 """
 
 
-def each() -> list[ParameterSet]:
+def each(kind: str = "") -> list[ParameterSet]:
     marks = {True: [pytest.mark.slow], False: list[pytest.MarkDecorator]()}
-    return [pytest.param(found, id=found.name, marks=marks[found.slow]) for found in papers()]
+    chosen = [found for found in papers() if kind in ("", found.kind)]
+    return [pytest.param(found, id=found.name, marks=marks[found.slow]) for found in chosen]
 
 
 @pytest.mark.claims
@@ -69,7 +70,7 @@ def test_every_name_in_a_row_imports(found: Paper) -> None:
         assert "Reference:" in (load(found.home.partition(":")[0] + ":__doc__") or "")
 
 
-@pytest.mark.parametrize("found", [item for item in each() if item.values[0].kind == "Training"])
+@pytest.mark.parametrize("found", each("Training"))
 def test_a_training_is_made_without_arguments_or_says_which(found: Paper) -> None:
     given = inspect.signature(found.load_home()).parameters.values()
     if any(item.default is item.empty for item in given):
