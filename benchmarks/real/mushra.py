@@ -63,7 +63,8 @@ def measure(place: Place) -> Measured:
             Figure("pairs within a signal right", *pairs, REPORTED, scale=100, **described),
         ],
         spent,
-        notes="eight signals, hence eight clusters",
+        notes="eight signals, hence eight clusters. That it is a kernel regression, not a linear one, was settled with "
+        "all eight in view; width and decay were not",
     )  # fmt: skip
 
 
