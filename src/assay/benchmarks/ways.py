@@ -151,7 +151,7 @@ WAYS: Mapping[str, Way] = {
             for shape, supervision in of_responses().items()
         },
         gate,
-        steps=60,
+        steps=80,
     ),
     "user-conditioned": Way(
         _for_users, of_steps(_ON_STEPS), users, by_steps=_ON_STEPS, steps=80, head_learning_rate=3e-2
