@@ -152,8 +152,14 @@ class Reads:
 
     def only(self, indices: Sequence[int] | Ints) -> Reads:
         """Some of the records, in the order of ``indices``."""
-        columns = (self.records, self.states, self.rows, self.status, self.messages)
-        return Reads(*([column[int(index)] for index in indices] for column in columns))
+        chosen = [int(index) for index in indices]
+        return Reads(
+            [self.records[index] for index in chosen],
+            [self.states[index] for index in chosen],
+            [self.rows[index] for index in chosen],
+            [self.status[index] for index in chosen],
+            [self.messages[index] for index in chosen],
+        )
 
     @property
     def starts(self) -> list[int]:
