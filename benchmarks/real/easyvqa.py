@@ -108,7 +108,7 @@ def _floor(records: Sequence[Record], seed: int) -> Callable[[Sequence[Record]],
         pixels = csr_matrix(np.stack([_pixels(record, seen) for record in given]).astype(np.float32))
         return hstack([pixels, words.transform([r.prompt[0].text for r in given]).astype(np.float32)]).tocsr().toarray()
 
-    model: Any = MLPClassifier((128,), max_iter=25, random_state=seed)
+    model: Any = MLPClassifier((128,), max_iter=60, random_state=seed)
     model.fit(features(learned), [ANSWERS.index(str(record.context["answer"])) for record in learned])
     place = {int(answer): column for column, answer in enumerate(model.classes_)}
 
