@@ -14,7 +14,7 @@ from text_rewards import ARITHMETIC, checkpoint
 from text_rewards import MissingError as NoWeightsError
 
 LAYERS = 18
-"""Of 30. One depth for all data sets; see the note in docs/results.md on how it was found."""
+"""Of 30, for answers; docs/results.md says how it was chosen."""
 
 
 def frozen(place: Place, layers: int = LAYERS) -> Backbone:
