@@ -28,10 +28,10 @@ from real.frame import ABOVE, Bools, Figure, Measured, Place, Split, compared, c
 
 FOLDER = "step-prmbench"
 LAYERS = 12
-SHARE = 10
-"""One question in ten is taken, by the hash of its text: a longer run takes all (1)."""
+SHARE = 5
+"""One question in five is taken, by the hash of its text: a longer run takes all (1)."""
 FOLDS, INNER = 3, 3
-DECAYS = (0.3, 0.1, 0.03, 0.01, 0.003)
+DECAYS = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
 
 Fresh: TypeAlias = Callable[[], LearnedReward]
 
