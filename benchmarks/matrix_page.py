@@ -64,8 +64,8 @@ def summary(found: dict[str, Any]) -> list[str]:
         f"change was {merged:.1e}).",
         "",
         "These are small worlds: they show that the parts work together, not how good a large reward is. "
-        f"`pytest -m claims tests/claims/test_matrix.py` runs {len(covering_cells())} of the cells, in which every "
-        "pair of a head, a medium and a shape of feedback occurs.",
+        f"`pytest -m claims tests/claims/test_matrix_cells.py` runs {len(covering_cells())} of the cells, in which "
+        "every pair of a head, a medium and a shape of feedback occurs.",
         "",
     ]
 

@@ -18,6 +18,9 @@ RULES = {
     "exact_match": [rules.exact_match(), rules.exact_match("gold", normalise=str.strip)],
     "numeric_match": [rules.numeric_match(), rules.numeric_match("gold", tolerance=0.5)],
     "math_match": [rules.math_match(), rules.math_match("gold", timeout=2)],
+    "picture_statistics": [rules.picture_statistics()],
+    "film_statistics": [rules.film_statistics()],
+    "sound_likeness": [rules.sound_likeness()],
 }
 
 TRANSFORMS = {

@@ -32,7 +32,8 @@ _SMALLEST = _TILES * 2**LEVELS
 class _Statistics:
     name: str
     takes: type[Image] | type[Video]
-    measure: Callable[[Any], _Measured]
+    measure: Callable[[Any, Frames], _Measured]
+    frames: Frames = EIGHT
 
     @property
     def spec(self) -> Spec:
@@ -58,14 +59,14 @@ class _Statistics:
             kind = self.takes.__name__.lower()
             return Abstention(Status.UNSUPPORTED_MODALITY, f"the response holds {len(media)} {kind}s, one is measured")
         try:
-            return self.measure(media[0])
+            return self.measure(media[0], self.frames)
         except (MediaError, OSError) as error:
             return Abstention(Status.UNREADABLE_MEDIA, str(error))
         except _TooSmallError as error:
             return Abstention(Status.EMPTY, str(error))
 
     def __repr__(self) -> str:
-        return f"{self.name}()"
+        return f"{self.name}({'' if self.frames == EIGHT else self.frames})"
 
 
 class _TooSmallError(ValueError):
@@ -84,7 +85,7 @@ def picture_statistics() -> Reward:
     A response without a picture, or with several, is ``UNSUPPORTED_MODALITY``, one that cannot be read
     ``UNREADABLE_MEDIA``, one below 128 pixels a side ``EMPTY``.
     """
-    return _Statistics("picture_statistics", Image, lambda image: _picture(_pixels(image.pil())))
+    return _Statistics("picture_statistics", Image, _still)
 
 
 def film_statistics(frames: Frames = EIGHT) -> Reward:
@@ -93,11 +94,15 @@ def film_statistics(frames: Frames = EIGHT) -> Reward:
 
     Abstains as `picture_statistics`; a film of one frame changes by 0.
     """
-    return _Statistics("film_statistics", Video, lambda video: _film(video, frames))
+    return _Statistics("film_statistics", Video, _film, frames)
 
 
 def _pixels(picture: Any) -> _Array:
     return np.asarray(picture, dtype=np.float64) / 255
+
+
+def _still(image: Image, frames: Frames) -> _Measured:
+    return _picture(_pixels(image.pil()))
 
 
 def _picture(pixels: _Array) -> _Measured:
