@@ -287,3 +287,10 @@ def test_150_megabytes_of_pictures_are_written_in_pieces(tmp_path: Path, format:
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(run.stdout) <= 75
     assert len(list(read(tmp_path / "x.parquet"))) == 150
+
+
+def test_a_rating_without_a_value_says_what_to_do(tmp_path: Path) -> None:
+    row = {"id": "a", "prompt": "q", "responses": ["x"], "feedback": [{"type": "rating", "response": 0, "value": None}]}
+    (tmp_path / "rated.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(RowError, match="row 1: bad_feedback: a rating without a value; leave out what was not rated"):
+        list(read(tmp_path / "rated.jsonl"))

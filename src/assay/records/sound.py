@@ -54,13 +54,14 @@ def _refuse_feedback(feedback: Feedback, count: int) -> None:
             raise BadRowError("bad_feedback", cause, "give each response one rank, or null")
     else:
         _refuse_indices((feedback.response,), count)
+        if isinstance(feedback, Rating) and cast(Any, feedback.value) is None:
+            raise BadRowError("bad_feedback", "a rating without a value", "leave out what was not rated")
         _refuse_values(_numbers(feedback))
 
 
 def _numbers(feedback: Rating | StepLabels | SpanLabels | Critique) -> Sequence[Any]:
     if isinstance(feedback, Rating):
-        value = cast(Any, feedback.value)
-        return ("nothing" if value is None else value,)
+        return (feedback.value,)
     if isinstance(feedback, StepLabels):
         return feedback.labels
     return [span.value for span in feedback.spans] if isinstance(feedback, SpanLabels) else ()
