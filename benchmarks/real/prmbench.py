@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,8 +27,6 @@ from real.frame import ABOVE, Bools, Figure, Measured, Place, Split, compared, c
 
 FOLDER = "step-prmbench"
 LAYERS = 12
-SHARE = 5
-"""One question in five is taken, by the hash of its text: a longer run takes all (1)."""
 FOLDS, INNER = 3, 3
 DECAYS = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
 
@@ -39,12 +36,13 @@ Fresh: TypeAlias = Callable[[], LearnedReward]
 def measure(place: Place) -> Measured:
     """The official PRMScore on questions of which no solution was learned from."""
     records = solutions(place.folder(FOLDER, "the *.jsonl of github.com/ssmisya/PRMBench"))
-    records = [record for record in records if taken(question(record))]
     split = crossed(
-        f"{FOLDS} folds by original question over the solutions of all classes, one question in {SHARE} taken by its "
-        "hash", [record.id for record in records], [question(record) for record in records], folds=FOLDS,
+        f"{FOLDS} folds by original question over the solutions of all classes",
+        [record.id for record in records],
+        [question(record) for record in records],
+        folds=FOLDS,
         seed=place.seed,
-    )  # fmt: skip
+    )
     spent: dict[str, float] = {}
     with timed(spent, "states"):
         backbone = frozen(place, LAYERS)
@@ -92,11 +90,6 @@ def solutions(folder: Path) -> list[Record]:
                 kept = replace(record, id="/".join(key), responses=record.responses[:1], feedback=labels)
                 found.setdefault(key, kept)
     return list(found.values())
-
-
-def taken(text: str) -> bool:
-    """Whether the solutions of a question are among those that are used."""
-    return int(hashlib.sha256(text.encode()).hexdigest(), 16) % SHARE == 0
 
 
 def classes(records: Sequence[Record], ours: Floats, floor: Floats) -> dict[str, dict[str, float]]:
