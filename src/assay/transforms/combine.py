@@ -11,6 +11,7 @@ from torch import Tensor
 
 from assay.scores import Scores, Status
 from assay.spec import Spec, common_unit, merge
+from assay.transforms import aggregate
 
 Combine: TypeAlias = Callable[[Sequence[Scores]], Scores]
 AbstainRule: TypeAlias = Callable[[Sequence[Scores], Scores], Scores]
@@ -134,12 +135,10 @@ def ensemble(k: float = 1.0) -> Combine:
 @dataclass(frozen=True)
 class _Mean:
     def __call__(self, members: Sequence[Scores], /) -> Scores:
-        values, present = stacked(members)
-        return combined(members, values.sum(0) / present.sum(0).clamp(min=1), present.any(0))
+        return pooled(aggregate.mean, members)
 
     def spec_after(self, *specs: Spec) -> Spec:
-        low, high = hull(specs)
-        return replace(merge(specs), low=low, high=high, unit=common_unit(specs))
+        return between(specs)
 
     def __repr__(self) -> str:
         return "mean()"
@@ -153,9 +152,7 @@ def mean() -> Combine:
 @dataclass(frozen=True)
 class _WorstCase:
     def __call__(self, members: Sequence[Scores], /) -> Scores:
-        values, present = stacked(members)
-        lowest = torch.where(present, values, torch.full_like(values, torch.inf)).amin(0)
-        return combined(members, torch.where(present.any(0), lowest, torch.zeros_like(lowest)), present.any(0))
+        return pooled(aggregate.minimum, members)
 
     def spec_after(self, *specs: Spec) -> Spec:
         low, _ = hull(specs)
@@ -276,6 +273,21 @@ def _scaled(spec: Spec, weight: float) -> tuple[float | None, float | None]:
         return 0.0, 0.0
     low, high = (spec.low, spec.high) if weight > 0 else (spec.high, spec.low)
     return None if low is None else weight * low, None if high is None else weight * high
+
+
+def pooled(by: aggregate.Aggregate, members: Sequence[Scores], std: bool = False) -> Scores:
+    """Each row's value ``by`` the members that judged it; with ``std`` their standard deviation as its spread."""
+    values, present = stacked(members)
+    found = by(values, present, 0)
+    decided = present.any(0)
+    spread = aggregate.deviation(values, present, 0) if std else None
+    return combined(members, torch.where(decided, found, 0.0), decided, std=spread)
+
+
+def between(specs: Sequence[Spec]) -> Spec:
+    """The spec of a value that lies between those of the members."""
+    low, high = hull(specs)
+    return replace(merge(specs), low=low, high=high, unit=common_unit(specs))
 
 
 def hull(specs: Sequence[Spec]) -> tuple[float | None, float | None]:

@@ -13,29 +13,16 @@ from torch import Tensor
 from assay.scores import Scores
 from assay.spec import Spec, common_unit, merge
 from assay.transforms import aggregate
-from assay.transforms.combine import Combine, combined, hull, stacked
-
-
-def _pooled(by: aggregate.Aggregate, members: Sequence[Scores], std: bool = False) -> Scores:
-    values, present = stacked(members)
-    found = by(values, present, 0)
-    decided = present.any(0)
-    spread = aggregate.deviation(values, present, 0) if std else None
-    return combined(members, torch.where(decided, found, 0.0), decided, std=spread)
-
-
-def _between(specs: Sequence[Spec]) -> Spec:
-    low, high = hull(specs)
-    return replace(merge(specs), low=low, high=high, unit=common_unit(specs))
+from assay.transforms.combine import Combine, between, combined, hull, pooled, stacked
 
 
 @dataclass(frozen=True)
 class _Median:
     def __call__(self, members: Sequence[Scores], /) -> Scores:
-        return _pooled(aggregate.median, members)
+        return pooled(aggregate.median, members)
 
     def spec_after(self, *specs: Spec) -> Spec:
-        return _between(specs)
+        return between(specs)
 
     def __repr__(self) -> str:
         return "median()"
@@ -49,7 +36,7 @@ def median() -> Combine:
 @dataclass(frozen=True)
 class _BestCase:
     def __call__(self, members: Sequence[Scores], /) -> Scores:
-        return _pooled(aggregate.maximum, members)
+        return pooled(aggregate.maximum, members)
 
     def spec_after(self, *specs: Spec) -> Spec:
         _, high = hull(specs)
@@ -68,7 +55,7 @@ def best_case() -> Combine:
 @dataclass(frozen=True)
 class _Product:
     def __call__(self, members: Sequence[Scores], /) -> Scores:
-        return _pooled(aggregate.product, members)
+        return pooled(aggregate.product, members)
 
     def spec_after(self, *specs: Spec) -> Spec:
         low, high = 1.0, 1.0
@@ -99,7 +86,7 @@ class _MeanMinusVariance:
         def by(values: Tensor, mask: Tensor | None, dim: int) -> Tensor:
             return aggregate.mean_minus_variance(values, mask, dim, k=self.k)
 
-        return _pooled(by, members, std=True)
+        return pooled(by, members, std=True)
 
     def spec_after(self, *specs: Spec) -> Spec:
         low, high = hull(specs)
@@ -130,10 +117,10 @@ class _LogSumExp:
         def by(values: Tensor, mask: Tensor | None, dim: int) -> Tensor:
             return aggregate.log_sum_exp(values, mask, dim, temperature=self.temperature)
 
-        return _pooled(by, members)
+        return pooled(by, members)
 
     def spec_after(self, *specs: Spec) -> Spec:
-        return _between(specs)
+        return between(specs)
 
     def __repr__(self) -> str:
         return f"log_sum_exp({self.temperature!r})"
@@ -161,7 +148,7 @@ class _Conjunction:
         def by(values: Tensor, mask: Tensor | None, dim: int) -> Tensor:
             return aggregate.conjunction(values, mask, dim, references=self.references or 0.0)
 
-        return _pooled(by, members)
+        return pooled(by, members)
 
     def spec_after(self, *specs: Spec) -> Spec:
         references = self.references or (0.0,) * len(specs)
