@@ -15,7 +15,7 @@ FLOORS = (
     ("records", "transforms", "perturb"),
     ("models", "worlds"),
     ("rewards",),
-    ("curation", "search", "runs", "training", "benchmarks", "adapters", "serving"),
+    ("curation", "search", "runs", "training", "benchmarks", "adapters", "serving", "view"),
     ("testing", "recipes", "claims", "quickstart", "cli", "__main__"),
 )
 PLACE = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}

@@ -1,0 +1,1 @@
+"""The requests and replies of other servers, a file each."""

@@ -1,0 +1,1 @@
+"""Pages to look at scores and to give judgements."""
