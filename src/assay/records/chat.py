@@ -82,8 +82,23 @@ def _part(part: Any, root: Path, take: Callable[[Kind], Part]) -> Part:
     if kind is None:
         known = "text, image, image_url, video, audio or input_audio"
         raise BadRowError("bad_message", f"a part of unknown type {name!r}", f"use {known}")
-    value = next((fields[key] for key in (name, kind, f"{kind}_url", *_CARRIERS) if fields.get(key)), None)
+    value = _carried(fields, name, kind)
     return take(kind) if value is None else medium(kind, value, root)
+
+
+def _carried(fields: Mapping[str, Any], name: str, kind: Kind) -> Any:
+    """What a typed part holds of a medium; None of a placeholder."""
+    return next((fields[key] for key in (name, kind, f"{kind}_url", *_CARRIERS) if fields.get(key)), None)
+
+
+def kind_of_part(part: Any) -> Kind | None:
+    """The kind of the medium that an item of ``content`` holds; None of text and of a placeholder."""
+    if not isinstance(part, Mapping):
+        return kind_of(part)
+    fields = cast(Mapping[str, Any], part)
+    name = str(fields.get("type") or next((key for key in KINDS if key in fields), ""))
+    kind = _NAMES.get(name)
+    return None if kind is None or _carried(fields, name, kind) is None else kind
 
 
 def to_chat(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from assay.media import Image, Part, Text
+from assay.media import Part, Text
 from assay.records.attachments import KINDS, Kind, kind_of, medium
 from assay.records.chat import from_chat, needs_parts
 from assay.records.problems import BadRowError
@@ -69,17 +70,21 @@ def turns_of(value: Any, role: str, root: Path, queue: MediaQueue) -> tuple[Mess
     return from_chat(messages, root, queue.take)
 
 
-def with_leading_images(prompt: tuple[Message, ...], queue: MediaQueue) -> tuple[Message, ...]:
-    """The prompt with images that have no placeholder at all put before the first user message's parts."""
-    if not queue.untouched("image") or any(isinstance(part, Image) for turn in prompt for part in turn.parts):
+def with_leading(prompt: tuple[Message, ...], queue: MediaQueue, kind: Kind) -> tuple[Message, ...]:
+    """The prompt with media that have no placeholder at all put before the first user message's parts."""
+    if not queue.untouched(kind) or any(kind_of(part) == kind for turn in prompt for part in turn.parts):
         return prompt
     first = next((index for index, message in enumerate(prompt) if message.role == "user"), None)
     if first is None:
-        raise BadRowError("media_count", "images, but neither placeholders nor a user message", "add placeholders")
+        raise BadRowError("media_count", f"{kind}s, but neither placeholders nor a user message", "add placeholders")
     message = prompt[first]
-    parts = (*queue.rest("image"), *message.parts)
-    shown = Message(message.role, parts, message.name, message.tool_calls, message.tool_call_id)
+    shown = replace(message, parts=(*queue.rest(kind), *message.parts))
     return (*prompt[:first], shown, *prompt[first + 1 :])
+
+
+def with_leading_images(prompt: tuple[Message, ...], queue: MediaQueue) -> tuple[Message, ...]:
+    """`with_leading` of images."""
+    return with_leading(prompt, queue, "image")
 
 
 def needs_typed_content(record: Record) -> bool:

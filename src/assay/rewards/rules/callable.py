@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, final
+from typing import Any, final
 
-from assay.records import Message, Record, Response
-from assay.records.placeholders import MediaQueue, images_of, turns_of, with_leading_images
-from assay.records.problems import BadRowError
-from assay.rewards.base import Reward, name_of, score, spec_of
+from assay.rewards.base import Reward, name_of
+from assay.rewards.columns import Judgement, judge
+from assay.scores import Status
 
-_OF_IMAGES = ("image", "images")
+LogExtra = Callable[[str, list[Any]], None]
+LogMetric = Callable[[str, float], None]
 
 
 @final
@@ -33,94 +32,63 @@ class TrlReward:
     def __name__(self) -> str:
         return self.name
 
-    def __call__(self, prompts: Sequence[Any], completions: Sequence[Any], **columns: Any) -> list[float | None]:
-        spec = spec_of(self.reward)
-        rows = [self._row(place, prompts, completions, columns, spec.needs) for place in range(len(prompts))]
-        groups = _grouped([(place, row) for place, row in enumerate(rows) if row is not None])
-        given: list[float | None] = [None] * len(prompts)
-        if not groups:
-            return given
-        records = [
-            Record(f"group-{number}", group[0][1][0], tuple(row[1] for _, row in group), context=group[0][1][2])
-            for number, group in enumerate(groups)
-        ]
-        values = score(self.reward, records).values.detach().tolist()
-        sign = -1.0 if spec.better == "lower" else 1.0
-        for place, value in zip([place for group in groups for place, _ in group], values, strict=True):
-            given[place] = None if math.isnan(value) else sign * value
-        return given
-
-    def _row(
+    def __call__(
         self,
-        place: int,
         prompts: Sequence[Any],
         completions: Sequence[Any],
-        columns: Mapping[str, Any],
-        needs: Sequence[str],
-    ) -> _Row | None:
-        """The prompt, the response and the context of a row; None where one cannot be read."""
-        images = {name: columns[name][place] for name in _OF_IMAGES if name in columns}
-        try:
-            inline = _holds_images(prompts[place])
-            queue = MediaQueue({"image": [] if inline else images_of(images)}, self.root)
-            prompt = with_leading_images(turns_of(prompts[place], "user", self.root, queue), queue)
-            response = Response(turns_of(completions[place], "assistant", self.root, queue))
-            queue.finish()
-        except (BadRowError, TypeError, KeyError):
-            return None
-        return prompt, response, {name: columns[name][place] for name in needs if name in columns}
+        *,
+        log_extra: LogExtra | None = None,
+        log_metric: LogMetric | None = None,
+        **columns: Any,
+    ) -> list[float | None]:
+        judged = self.judge(prompts, completions, columns)
+        log(self.name, judged, log_extra, log_metric)
+        return [judgement.value for judgement in judged]
 
-
-_Row = tuple[tuple[Message, ...], Response, Mapping[str, Any]]
+    def judge(self, prompts: Sequence[Any], completions: Sequence[Any], columns: Mapping[str, Any]) -> list[Judgement]:
+        """What the reward says of each row, with its status, attributes and steps."""
+        media = {kind: _either(columns, kind) for kind in ("images", "videos", "audios")}
+        return judge(self.reward, prompts, completions, **media, context=columns, root=self.root)
 
 
 def trl_reward(reward: Reward, name: str | None = None, root: str | Path = "") -> TrlReward:
     """Any rule or reward as a function for ``reward_funcs`` of TRL's trainers.
 
     Prompts and completions are text or messages; columns of the data set that the reward needs become the record's
-    context, ``image`` and ``images`` its pictures (paths start at ``root``; pictures that stand in the messages already
-    are read there). Neighbouring rows of equal prompt and context are one record, so that a reward that compares
-    responses sees the generations of a prompt together. What else TRL hands over (token ids, the trainer's state) is
-    not read.
+    context, ``image`` and ``images`` its pictures, and so with ``video`` and ``audio`` (`assay.rewards.columns.judge`
+    says how rows are read; paths start at ``root``). What else TRL hands over (token ids, the trainer's state) is not
+    read.
 
-    An abstention, and a row that cannot be read, is None: TRL leaves it out of the sum over rewards. A reward of which
-    lower is better is negated.
+    An abstention, and a row that cannot be read, is None: TRL leaves it out of the sum over rewards. Where TRL offers
+    its logs, the completions' table gets the columns ``NAME_status`` and ``NAME_message``, and the metrics get
+    ``NAME/abstained`` (a share of the batch) and the batch's mean of each attribute, ``NAME/ATTRIBUTE``. A reward of
+    which lower is better is negated.
 
     Raises (when called):
         ContractError: the reward broke the contract.
     """
-    shown = name or re.sub(r"\W+", "_", name_of(reward).partition("(")[0]).strip("_") or "reward"
-    return TrlReward(reward, shown, Path(root))
+    return TrlReward(reward, name or plain_name(reward), Path(root))
 
 
-def _grouped(rows: Sequence[tuple[int, _Row]]) -> list[list[tuple[int, _Row]]]:
-    """Rows side by side that share prompt and context, together."""
-    groups: list[list[tuple[int, _Row]]] = []
-    for place, row in rows:
-        last = groups[-1][-1] if groups else None
-        if last is not None and last[0] == place - 1 and _same(last[1], row):
-            groups[-1].append((place, row))
-        else:
-            groups.append([(place, row)])
-    return groups
+def plain_name(reward: Reward) -> str:
+    """A word to call a reward by where only letters, digits and underscores will do."""
+    return re.sub(r"\W+", "_", name_of(reward).partition("(")[0]).strip("_") or "reward"
 
 
-def _same(first: _Row, second: _Row) -> bool:
-    try:
-        return bool(first[0] == second[0] and first[2] == second[2])
-    except (ValueError, TypeError):  # arrays do not compare to one truth
-        return False
+def log(name: str, judged: Sequence[Judgement], extra: LogExtra | None, metric: LogMetric | None) -> None:
+    """Say in the trainer's logs what is not a number: who abstained, and why; and the means of the attributes."""
+    if extra is not None:
+        extra(f"{name}_status", [str(judgement.status) for judgement in judged])
+        extra(f"{name}_message", [judgement.message for judgement in judged])
+    if metric is not None and judged:
+        metric(f"{name}/abstained", sum(judgement.status is not Status.OK for judgement in judged) / len(judged))
+        for attribute in dict.fromkeys(key for judgement in judged for key in judgement.attributes):
+            cells = [judgement.attributes.get(attribute, float("nan")) for judgement in judged]
+            known = [cell for cell in cells if cell == cell]
+            if known:
+                metric(f"{name}/{attribute}", sum(known) / len(known))
 
 
-def _holds_images(prompt: Any) -> bool:
-    if not isinstance(prompt, list):
-        return False
-    for message in cast("list[Any]", prompt):
-        content: Any = message.get("content") if isinstance(message, Mapping) else None
-        if isinstance(content, list):
-            parts = [
-                cast("Mapping[str, Any]", part) for part in cast("list[Any]", content) if isinstance(part, Mapping)
-            ]
-            if any(part.get("type") == "image" and part.get("image") is not None for part in parts):
-                return True
-    return False
+def _either(columns: Mapping[str, Any], plural: str) -> Any:
+    """The column of a kind of media under its plural or its singular."""
+    return columns.get(plural, columns.get(plural.removesuffix("s")))
