@@ -1,11 +1,12 @@
 import math
 
+import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.curation.filters import FilterError, keep, keep_responses
+from assay.curation.filters import FilterError, keep, keep_columns, keep_responses
 from assay.records import Critique, Preference, Ranking, Rating, Record, Span, SpanLabels, StepLabels
 from assay.scores import Scores, Status
 
@@ -113,3 +114,44 @@ def test_feedback_follows_the_responses_that_stay():
     )
     assert kept.context == record.context
     assert keep_responses(record, [1]).feedback == (Rating(0, 1.0), SpanLabels(0, (Span(0, 1, "bad"),)))
+
+
+NAMES = st.sampled_from(["value", "std", "`a b`"])
+OPERANDS = st.one_of(NAMES, st.integers(-2, 2).map(str))
+COMPARISONS = st.one_of(
+    st.tuples(NAMES, st.sampled_from(["<", "<=", ">", ">=", "==", "!="]), OPERANDS).map(" ".join),
+    st.sampled_from(["status == ok", "status != timeout"]),
+)
+EXPRESSIONS = st.recursive(
+    COMPARISONS,
+    lambda inner: st.one_of(
+        st.tuples(inner, st.sampled_from(["and", "or"]), inner).map(lambda each: f"({' '.join(each)})"),
+        inner.map(lambda text: f"not ({text})"),
+    ),
+    max_leaves=6,
+)
+
+
+@given(EXPRESSIONS, st.lists(st.tuples(*[st.sampled_from([None, -1.0, 0.0, 1.0])] * 3), min_size=1, max_size=12))
+@settings(max_examples=60, deadline=None)
+def test_columns_are_filtered_as_rows_are(expression, cells):
+    value, std, other = zip(*cells, strict=True)
+    statuses = [Status.TIMEOUT if each is None else Status.OK for each in value]
+    rows = [
+        {"value": v, "std": s, "a b": o, "status": str(status)}
+        for (v, s, o), status in zip(cells, statuses, strict=True)
+    ]
+    columns = {
+        name: np.array([np.nan if cell is None else cell for cell in column])
+        for name, column in (("value", value), ("std", std), ("a b", other))
+    }
+    columns["status"] = np.array([list(Status).index(status) for status in statuses], dtype=np.uint8)
+    expected = [keep(expression).test(row) is True for row in rows]
+    assert keep_columns(expression, list(columns))(columns).tolist() == expected
+
+
+def test_a_filter_of_columns_names_what_is_missing():
+    with pytest.raises(FilterError, match="no column 'nothing'; there are status, value"):
+        keep_columns("nothing > 1", ["value", "status"])
+    with pytest.raises(FilterError, match="names no column"):
+        keep_columns("1 < 2", ["value"])

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -27,6 +29,8 @@ from assay.scores import Scores, Status
 Cell: TypeAlias = float | str | None
 Row: TypeAlias = Mapping[str, Cell]
 Test: TypeAlias = Callable[[Row], bool | None]
+Columns: TypeAlias = Mapping[str, npt.NDArray[Any]]
+Read: TypeAlias = Callable[[Any], Any]
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -83,12 +87,38 @@ def keep(expression: str) -> Keep:
     Raises:
         FilterError: the expression cannot be read; when called, it names a column that the scores lack.
     """
-    tokens = _tokens(expression)
-    parser = _Parser(expression, tokens)
-    test = parser.any_of(0)
-    if parser.position < len(tokens):
-        raise parser.error("expected 'and', 'or' or the end")
-    return Keep(expression, frozenset(parser.names), test)
+    test, names = _parsed(expression, _ROWS)
+    return Keep(expression, names, test)
+
+
+@dataclass(frozen=True)
+class KeepColumns:
+    """The filter of `keep` over whole columns: called with arrays ``[rows]`` by name (NaN where a cell is absent,
+    ``status`` as places in `Status`), it gives a bool array ``[rows]``.
+
+    ``names`` are the columns it reads.
+    """
+
+    expression: str
+    names: frozenset[str]
+    test: Callable[[Columns], npt.NDArray[Any]]
+
+    def __call__(self, columns: Columns, /) -> npt.NDArray[np.bool_]:
+        return self.test(columns) == _TRUE
+
+
+def keep_columns(expression: str, known: Sequence[str]) -> KeepColumns:
+    """As `keep`, for columns as arrays; ``known`` are the names there are.
+
+    Raises:
+        FilterError: the expression cannot be read, or names what is not known.
+    """
+    test, names = _parsed(expression, _COLUMNS)
+    if unknown := sorted(names - set(known)):
+        raise FilterError(f"filter {expression!r}: no column {unknown[0]!r}; there are {', '.join(sorted(known))}")
+    if not names:
+        raise FilterError(f"filter {expression!r}: it names no column; there are {', '.join(sorted(known))}")
+    return KeepColumns(expression, names, test)
 
 
 def keep_responses(record: Record, indices: Sequence[int]) -> Record:
@@ -149,12 +179,34 @@ def _error(expression: str, at: int, why: str) -> FilterError:
     return FilterError(f"filter {expression!r}: {why} (character {at + 1}); {example}")
 
 
+@dataclass(frozen=True, slots=True)
+class _Logic:
+    """What comparisons, of cells and of a status with the one wanted, and their combinations mean for one kind of
+    input."""
+
+    compare: Callable[[Callable[[Any, Any], Any], Any, Any], Any]
+    compare_status: Callable[[Callable[[Any, Any], Any], Any, str], Any]
+    negate: Callable[[Any], Any]
+    both: Callable[[Sequence[Any]], Any]
+    either: Callable[[Sequence[Any]], Any]
+
+
+def _parsed(expression: str, logic: _Logic) -> tuple[Read, frozenset[str]]:
+    tokens = _tokens(expression)
+    parser = _Parser(expression, tokens, logic)
+    test = parser.any_of(0)
+    if parser.position < len(tokens):
+        raise parser.error("expected 'and', 'or' or the end")
+    return test, frozenset(parser.names)
+
+
 class _Parser:
     """Recursive descent: any_of is all_of ('or' all_of)*, all_of is one ('and' one)*, one is not, (...) or a chain."""
 
-    def __init__(self, expression: str, tokens: Sequence[_Token]) -> None:
+    def __init__(self, expression: str, tokens: Sequence[_Token], logic: _Logic) -> None:
         self.expression = expression
         self.tokens = tokens
+        self.logic = logic
         self.position = 0
         self.names: set[str] = set()
 
@@ -162,24 +214,24 @@ class _Parser:
         at = self.tokens[self.position].at if self.position < len(self.tokens) else len(self.expression)
         return _error(self.expression, at, why)
 
-    def any_of(self, depth: int) -> Test:
+    def any_of(self, depth: int) -> Read:
         tests = [self.all_of(depth)]
         while self._take("name", "or"):
             tests.append(self.all_of(depth))
-        return tests[0] if len(tests) == 1 else lambda row: _either([test(row) for test in tests])
+        return tests[0] if len(tests) == 1 else lambda row: self.logic.either([test(row) for test in tests])
 
-    def all_of(self, depth: int) -> Test:
+    def all_of(self, depth: int) -> Read:
         tests = [self.one(depth)]
         while self._take("name", "and"):
             tests.append(self.one(depth))
-        return tests[0] if len(tests) == 1 else lambda row: _both([test(row) for test in tests])
+        return tests[0] if len(tests) == 1 else lambda row: self.logic.both([test(row) for test in tests])
 
-    def one(self, depth: int) -> Test:
+    def one(self, depth: int) -> Read:
         if depth > _DEEPEST:
             raise self.error(f"nested more than {_DEEPEST} deep")
         if self._take("name", "not"):
             inner = self.one(depth + 1)
-            return lambda row: None if (found := inner(row)) is None else not found
+            return lambda row: self.logic.negate(inner(row))
         if self._take("sign", "("):
             inner = self.any_of(depth + 1)
             if not self._take("sign", ")"):
@@ -187,8 +239,8 @@ class _Parser:
             return inner
         return self._comparison()
 
-    def _comparison(self) -> Test:
-        links: list[Test] = []
+    def _comparison(self) -> Read:
+        links: list[Read] = []
         left = self._operand()
         while (sign := self._sign()) is not None:
             right = self._operand()
@@ -196,32 +248,27 @@ class _Parser:
             left = right
         if not links:
             raise self.error("expected a comparison: < <= > >= == !=")
-        return links[0] if len(links) == 1 else lambda row: _both([link(row) for link in links])
+        return links[0] if len(links) == 1 else lambda row: self.logic.both([link(row) for link in links])
 
-    def _link(self, left: _Token, sign: str, right: _Token) -> Test:
+    def _link(self, left: _Token, sign: str, right: _Token) -> Read:
         texts = [token.kind in ("single", "double") for token in (left, right)]
         about_status = [token.kind in ("name", "quoted") and token.text == "status" for token in (left, right)]
         if any(about_status) or any(texts):
             return self._status_link(left, sign, right, about_status)
         read_left, read_right = self._number(left), self._number(right)
-        compare = _OPERATORS[sign]
+        operation = _OPERATORS[sign]
+        return lambda row: self.logic.compare(operation, read_left(row), read_right(row))
 
-        def test(row: Row) -> bool | None:
-            a, b = read_left(row), read_right(row)
-            return None if a is None or b is None else compare(a, b)
-
-        return test
-
-    def _status_link(self, left: _Token, sign: str, right: _Token, about_status: Sequence[bool]) -> Test:
+    def _status_link(self, left: _Token, sign: str, right: _Token, about_status: Sequence[bool]) -> Read:
         wanted = right.text if about_status[0] else left.text
         if sum(about_status) != 1 or sign not in ("==", "!=") or wanted not in set(Status):
             known = ", ".join(Status)
             raise self.error(f"status is compared by == or != with one of {known}; other columns are numbers")
         self.names.add("status")
-        compare = _OPERATORS[sign]
-        return lambda row: compare(row["status"], wanted)
+        operation = _OPERATORS[sign]
+        return lambda row: self.logic.compare_status(operation, row["status"], wanted)
 
-    def _number(self, token: _Token) -> Callable[[Row], Cell]:
+    def _number(self, token: _Token) -> Read:
         if token.kind == "number":
             constant = float(token.text)
             return lambda row: constant
@@ -260,3 +307,31 @@ def _both(found: Sequence[bool | None]) -> bool | None:
 
 def _either(found: Sequence[bool | None]) -> bool | None:
     return True if True in found else None if None in found else False
+
+
+def _compared(operation: Callable[[Any, Any], Any], left: Cell, right: Cell) -> bool | None:
+    return None if left is None or right is None else operation(left, right)
+
+
+def _negated(found: bool | None) -> bool | None:
+    return None if found is None else not found
+
+
+_ROWS = _Logic(_compared, lambda operation, cell, wanted: operation(cell, wanted), _negated, _both, _either)
+
+_FALSE, _UNKNOWN, _TRUE = np.int8(0), np.int8(1), np.int8(2)
+"""Kleene's three values: ``and`` is the minimum, ``or`` the maximum, ``not x`` is ``2 - x``."""
+
+
+def _compared_columns(operation: Callable[[Any, Any], Any], left: Any, right: Any) -> npt.NDArray[np.int8]:
+    unknown = np.isnan(left) | np.isnan(right)
+    return np.where(unknown, _UNKNOWN, np.where(operation(left, right), _TRUE, _FALSE))
+
+
+_COLUMNS = _Logic(
+    _compared_columns,
+    lambda operation, cells, wanted: np.where(operation(cells, list(Status).index(Status(wanted))), _TRUE, _FALSE),
+    lambda found: _TRUE - found,
+    lambda found: np.minimum.reduce(list(found)),
+    lambda found: np.maximum.reduce(list(found)),
+)
