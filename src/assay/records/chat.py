@@ -73,17 +73,29 @@ def _part(part: Any, root: Path, take: Callable[[Kind], Part]) -> Part:
             return part
         raise BadRowError("bad_message", f"a part of type {type(part).__name__}", "give {'type': ..., ...}")
     fields = cast(Mapping[str, Any], part)
-    name = str(fields.get("type") or next((key for key in ("text", *KINDS) if key in fields), ""))
-    if name in ("text", "input_text", "output_text"):
-        if not isinstance(fields["text"], str):
-            raise BadRowError("bad_message", f"a text part holds {type(fields['text']).__name__}", "give a string")
+    found = carried(fields)
+    if found is None:
         return Text(fields["text"])
+    kind, value = found
+    return take(kind) if value is None else medium(kind, value, root)
+
+
+def carried(part: Mapping[str, Any]) -> tuple[Kind, Any] | None:
+    """The kind of medium that a typed part holds, and what carries it (None: a placeholder); None for a text part.
+
+    Raises:
+        BadRowError: an unknown type, or a text part without text.
+    """
+    name = str(part.get("type") or next((key for key in ("text", *KINDS) if key in part), ""))
+    if name in ("text", "input_text", "output_text"):
+        if not isinstance(part.get("text"), str):
+            raise BadRowError("bad_message", f"a text part holds {type(part.get('text')).__name__}", "give a string")
+        return None
     kind = _NAMES.get(name)
     if kind is None:
         known = "text, image, image_url, video, audio or input_audio"
         raise BadRowError("bad_message", f"a part of unknown type {name!r}", f"use {known}")
-    value = _carried(fields, name, kind)
-    return take(kind) if value is None else medium(kind, value, root)
+    return kind, _carried(part, name, kind)
 
 
 def _carried(fields: Mapping[str, Any], name: str, kind: Kind) -> Any:
