@@ -23,7 +23,8 @@ def fingerprint(reward: object) -> str:
 
     An object may offer its own ``fingerprint()`` (a learned reward hashes its weights and preprocessing). A function
     counts with its source, its closure, its defaults, and the constants and functions of its own module that it names.
-    The same in every process; it changes when an argument or a line of code does.
+    An object that only gets the scores of another by other means (a cache) names that one as its ``stands_for``. The
+    same in every process; it changes when an argument or a line of code does.
 
     Raises:
         TypeError: some part of the reward has no stable description.
@@ -37,6 +38,9 @@ def _digest(data: bytes) -> str:
 
 def _describe(value: object, inside: tuple[int, ...]) -> Any:
     """A JSON description; ``inside`` holds the functions being described, so that recursion ends."""
+    other = getattr(value, "stands_for", None)
+    if other is not None and not isinstance(value, type):
+        return _describe(other, inside)
     own = getattr(value, "fingerprint", None)
     if callable(own) and not isinstance(value, type):
         return ["own", type(value).__qualname__, own()]

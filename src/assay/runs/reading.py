@@ -36,14 +36,14 @@ def read_rows(path: str | Path) -> Iterator[dict[str, Any]]:
 
         with pq.ParquetFile(place) as file:
             for batch in file.iter_batches():
-                yield from map(_nested, batch.to_pylist())
+                yield from map(nested, batch.to_pylist())
         return
     with place.open(encoding="utf-8") as lines:
         for line in lines:
             yield json.loads(line)
 
 
-def _nested(row: Mapping[str, Any]) -> dict[str, Any]:
+def nested(row: Mapping[str, Any]) -> dict[str, Any]:
     """A flat row of a table with its attributes together again."""
     names = [name for name in row if name not in _PLAIN and not (name.endswith(".status") and name[:-7] in row)]
     found = {name: value for name, value in row.items() if name in _PLAIN and value is not None}
@@ -64,23 +64,35 @@ def read_scores(path: str | Path, records: Sequence[Record]) -> Scores:
     ids = expected_ids(records)
     if tuple(row["id"] for row in rows) != ids:
         raise ResultError(f"{path} holds {len(rows)} scores of other responses than these {len(ids)}; score them again")
-    names = list(dict.fromkeys(name for row in rows for name in row.get("attributes", {})))
+    return scores_from(rows, records)
+
+
+def scores_from(rows: Sequence[Mapping[str, Any]], records: Sequence[Record]) -> Scores:
+    """Scores of ``records`` from rows of `assay.runs.results.rows_of`, one a response and in order, as float64.
+
+    A row's id, record and response are not read. An attribute that some judged row lacks is dropped.
+    """
+    judged = [row for row in rows if row["value"] is not None] or rows
+    names = [name for name in (judged[0].get("attributes", {}) if judged else {}) if _all_have(judged, name)]
     attributes = {name: [row.get("attributes", {}).get(name, (None, row["status"])) for row in rows] for name in names}
-    steps = tuple(_column(row.get("steps") or ()) for row in rows) if any("steps" in row for row in rows) else None
-    critiques = tuple(row.get("critique") for row in rows) if any("critique" in row for row in rows) else None
+    has = {column: any(column in row for row in rows) for column in ("std", "steps", "critique")}
     return Scores(
         values=_column([row["value"] for row in rows]),
         group=group_index(records),
-        ids=ids,
+        ids=expected_ids(records),
         status=tuple(Status(row["status"]) for row in rows),
-        std=_column([row.get("std") for row in rows]) if any("std" in row for row in rows) else None,
+        std=_column([row.get("std") for row in rows]) if has["std"] else None,
         attributes={name: _column([value for value, _ in cells]) for name, cells in attributes.items()},
         attribute_status={name: tuple(Status(status) for _, status in cells) for name, cells in attributes.items()},
-        steps=steps,
-        step_status=_step_status(rows) if steps is not None else None,
-        critiques=critiques,
+        steps=tuple(_column(row.get("steps") or ()) for row in rows) if has["steps"] else None,
+        step_status=_step_status(rows) if has["steps"] else None,
+        critiques=tuple(row.get("critique") for row in rows) if has["critique"] else None,
         messages=tuple(row.get("message") or "" for row in rows),
     )
+
+
+def _all_have(rows: Sequence[Mapping[str, Any]], attribute: str) -> bool:
+    return all(attribute in row.get("attributes", {}) for row in rows)
 
 
 def _column(values: Sequence[float | None]) -> torch.Tensor:
