@@ -1,0 +1,260 @@
+"""Requests held to their limits while they arrive: how large, how many pieces, and how slowly."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias, cast, final
+
+from assay.serving.policy import MediaPolicy, Refused, refused
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
+
+MOST_VALUES = 2_000_000
+"""JSON values in one body: each costs some 70 bytes of memory, of as little as 2 bytes of text."""
+
+MOST_HEADERS = 65_536
+_LINGER = 1.0
+_LATE = "HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_LONG = "HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class BodyLimit:
+    """ASGI middleware: 413 as soon as a body is, or says that it will be, larger than ``policy.max_body``, or holds
+    more JSON values than `MOST_VALUES`; 408 when it is not there within ``policy.seconds``.
+
+    The bodies of ``streams`` may be of any length, as their lines are bounded (`lines`), but not rest for longer than
+    ``policy.seconds`` while they are read.
+    """
+
+    app: App
+    policy: MediaPolicy
+    streams: tuple[str, ...] = ()
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        stream = scope["path"] in self.streams
+        gate = _Gate(self.policy, receive, send, stream)
+        if not stream and _announced(scope) > self.policy.max_body:
+            await gate.answer(_too_large(self.policy))
+            return
+        try:
+            await self.app(scope, gate.receive, gate.send)
+        except Exception:
+            if gate.error is None or gate.started:
+                raise
+        if gate.error is not None and not gate.started:
+            await gate.answer(gate.error)
+
+
+@final
+class _Gate:
+    """Between a server and an app: counts what is received, and lets no answer of the app out once it is too much."""
+
+    def __init__(self, policy: MediaPolicy, receive: Receive, send: Send, stream: bool) -> None:
+        self._policy = policy
+        self._receive = receive
+        self._send = send
+        self._stream = stream
+        self._ends = asyncio.get_running_loop().time() + policy.seconds
+        self._bytes = 0
+        self._values = 0
+        self._whole = False
+        self.error: Refused | None = None
+        self.started = False
+
+    async def receive(self) -> Message:
+        """The next message of the server.
+
+        Raises:
+            Refused: the body is too large or too slow.
+        """
+        if self._whole:
+            return await self._receive()
+        if self.error is not None:
+            raise self.error
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + self._policy.seconds if self._stream else self._ends
+        try:
+            async with asyncio.timeout_at(ends):
+                message = await self._receive()
+        except TimeoutError:
+            raise self._failed(_too_slow(self._policy)) from None
+        if message["type"] == "http.request":
+            self._whole = not message.get("more_body", False)
+            self._count(message.get("body", b""))
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass a message of the app on, unless the request was refused before it answered."""
+        if self.error is not None and not self.started:
+            return
+        self.started = True
+        await self._send(message)
+
+    async def answer(self, error: Refused) -> None:
+        """Answer in place of the app, and close the connection.
+
+        What the client is still sending is thrown away for a moment: closed at once, the connection would be reset, and
+        the answer lost on the way.
+        """
+        body = json.dumps({"error": {"code": error.code, "message": str(error)}}).encode()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+        ]
+        await self._send({"type": "http.response.start", "status": error.http, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body, "more_body": True})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER):
+                while not self._whole:
+                    message = await self._receive()
+                    self._whole = message["type"] != "http.request" or not message.get("more_body", False)
+        await self._send({"type": "http.response.body", "body": b""})
+
+    def _count(self, piece: bytes) -> None:
+        if self._stream:
+            return
+        self._bytes += len(piece)
+        self._values += piece.count(b",") + piece.count(b"[") + piece.count(b"{")
+        if self._bytes > self._policy.max_body:
+            raise self._failed(_too_large(self._policy))
+        if self._values > MOST_VALUES:
+            raise self._failed(refused("too_large", f"more than {MOST_VALUES:,} JSON values; send it in parts"))
+
+    def _failed(self, error: Refused) -> Refused:
+        self.error = error
+        return error
+
+
+def _announced(scope: Message) -> int:
+    for name, value in cast("list[tuple[bytes, bytes]]", scope["headers"]):
+        if name.lower() == b"content-length":
+            return int(value) if value.isdigit() else 0
+    return 0
+
+
+def _too_large(policy: MediaPolicy) -> Refused:
+    return refused("too_large", f"a body of more than {policy.max_body:,} bytes; send it in parts, or as a stream")
+
+
+def _too_slow(policy: MediaPolicy) -> Refused:
+    return Refused(f"the body was not there within {policy.seconds:g} s", code="too_slow", http=408)
+
+
+async def lines(pieces: AsyncIterable[bytes], most: int) -> AsyncIterator[bytes]:
+    """The lines of a stream, without their ends, empty ones left out.
+
+    Raises:
+        Refused: ``too_large``, a line of more than ``most`` bytes.
+    """
+    held = bytearray()
+    async for piece in pieces:
+        start = 0
+        while (end := piece.find(b"\n", start)) >= 0:
+            held += piece[start:end]
+            start = end + 1
+            if len(held) > most:
+                break
+            if held.strip():
+                yield bytes(held)
+            held.clear()
+        held += piece[start:]
+        if len(held) > most:
+            raise refused("too_large", f"a line of more than {most:,} bytes")
+    if held.strip():
+        yield bytes(held)
+
+
+Make: TypeAlias = Callable[..., asyncio.Protocol]
+
+
+def timely(seconds: float, most: int = MOST_HEADERS, protocol: Make | None = None) -> Make:
+    """uvicorn's HTTP protocol, for ``uvicorn.Config(http=...)``, with an end to its patience: a connection whose
+    request line and headers are not there within ``seconds`` is answered with 408, or closed where nothing came; one
+    that sends more than ``most`` bytes of them is answered with 431.
+    """
+    if protocol is None:
+        from uvicorn.protocols.http.h11_impl import H11Protocol
+
+        protocol = H11Protocol
+    return partial(_Timely, protocol, seconds, most)
+
+
+@final
+class _Timely(asyncio.Protocol):
+    """A protocol around uvicorn's that watches the time between requests."""
+
+    def __init__(self, protocol: Make, seconds: float, most: int, **given: Any) -> None:
+        self._inner: Any = protocol(**given)
+        self._seconds = seconds
+        self._most = most
+        self._came = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._inner.connection_made(transport)
+        self._start()
+
+    def data_received(self, data: bytes) -> None:
+        if self._waiting():
+            self._came += len(data)
+            if self._timer is None:
+                self._start()
+        self._inner.data_received(data)
+        if not self._waiting():
+            self._stop()
+        elif self._came > self._most:
+            self._close(_LONG)
+
+    def eof_received(self) -> bool | None:
+        return self._inner.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop()
+        self._inner.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._inner.resume_writing()
+
+    def _waiting(self) -> bool:
+        """Whether no request is under way: its headers are still to come."""
+        return self._inner.cycle is None or self._inner.cycle.response_complete
+
+    def _start(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._expired)
+
+    def _stop(self) -> None:
+        self._came = 0
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _expired(self) -> None:
+        self._timer = None
+        if self._waiting():
+            self._close(_LATE if self._came else "")
+
+    def _close(self, answer: str) -> None:
+        self._stop()
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(answer.encode())
+            self._transport.close()
