@@ -76,8 +76,16 @@ def style() -> Markup:
     """The style sheet of Assay's pages, to be put into a ``<style>`` element."""
     from markupsafe import Markup
 
-    text = files("assay.benchmarks").joinpath("report", "style.css").read_text(encoding="utf-8")
-    return Markup(text)  # noqa: S704  the package's own file
+    return Markup(palette() + _own("style.css"))  # noqa: S704  the package's own files
+
+
+def palette() -> str:
+    """The colours of Assay's pages, light and dark, as variables of CSS."""
+    return _own("palette.css")
+
+
+def _own(name: str) -> str:
+    return files("assay.benchmarks").joinpath("report", name).read_text(encoding="utf-8")
 
 
 def percent(value: float, digits: int = 1) -> str:
