@@ -11,16 +11,14 @@ from typing import Any, cast, final
 import torch
 from torch import Tensor, nn
 
-from assay.media import MediaError, Text
+from assay.media import Text
 from assay.models.asking import Answer, Cost, Odds, Prompt
 from assay.models.base import Batch, TokenSequence
-from assay.models.control import TemplateError
 from assay.models.families import family_of
 from assay.models.generate import Completion, LanguageModel, Prefix
 from assay.models.layout import TOKEN_BUDGET, common_prefix
-from assay.models.prepare import Prepared, media_status
+from assay.models.prepare import Prepared
 from assay.models.reading import every_response_token
-from assay.models.templates import UnsupportedMediaError
 from assay.records import Message, Record, Response
 from assay.scores import Status
 
@@ -82,19 +80,8 @@ class LocalModel:
         return [found[number] if isinstance(each, _Asked) else each for number, each in enumerate(asked)]
 
     def _prefix(self, number: int, prompt: Prompt) -> Prefix | Answer:
-        try:
-            prefix = self.model.prefix(Record(str(number), prompt, ()))
-        except (MediaError, OSError) as error:
-            return Answer(status=media_status(error), message=str(error))
-        except UnsupportedMediaError as error:
-            return Answer(status=Status.UNSUPPORTED_MODALITY, message=str(error))
-        except TemplateError as error:
-            return Answer(status=Status.INVALID, message=str(error))
-        tokens, limit = prefix.ids.numel(), self.model.backbone.max_length
-        if tokens + self.model.max_new_tokens > limit:
-            wanted = f"{tokens} tokens and {self.model.max_new_tokens} to write"
-            return Answer(status=Status.TOO_LONG, message=f"{wanted}, but the model takes {limit}: shorten the prompt")
-        return prefix
+        found = self.model.begun(Record(str(number), prompt, ()))
+        return found if isinstance(found, Prefix) else Answer(status=found.status, message=found.message)
 
     def _read(self, prepared: Prepared, asked: dict[int, _Asked]) -> dict[int, Odds]:
         groups = self._groups(prepared, asked)

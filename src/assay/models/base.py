@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from assay.models.asking import Cost
 from assay.models.placement import Placement
+from assay.scores import Status
 
 if TYPE_CHECKING:
     from assay.models.features import FeatureStore
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from assay.models.prepare import OnTooLong, Prepared
     from assay.models.reading import Where
     from assay.records import Message, Record, Response
+    from assay.records.steps import Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,5 +177,44 @@ class Generator(Protocol):
 
         A prefix is a record with one response, what was said so far; with none, nothing was. What is sampled for a
         prefix does not depend on the prefixes beside it.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """A prefix gone on with: a response that is ``whole``, or ends with a step after which there would be more.
+
+    ``response`` is None exactly where ``status`` is not `Status.OK`; ``cost`` is what was read and written for it,
+    what lies behind the end of the step too.
+
+    Raises:
+        ValueError: a response with a status that says that there is none, or none without one.
+    """
+
+    response: Response | None
+    whole: bool = True
+    status: Status = Status.OK
+    message: str = ""
+    cost: Cost = field(default_factory=Cost)
+
+    def __post_init__(self) -> None:
+        if (self.response is None) != (self.status is not Status.OK):
+            raise ValueError(f"a continuation of status {self.status} with response {self.response!r}")
+
+
+@runtime_checkable
+class StepGenerator(Protocol):
+    """A `Generator` that can stop where a step ends, says what it wrote, and names what failed instead of raising."""
+
+    def generate_steps(
+        self, prefixes: Sequence[Record], n: int, seed: int = 0, /, *, split: Split | None = None, step: int = 0
+    ) -> list[list[Continuation]]:
+        """For each prefix ``n`` continuations, each up to where step ``step`` (0 the first, the prefix's own counted)
+        of the response ends by ``split``; whole where it has no further step, and without ``split``.
+
+        They are what `generate` gives for the same seed, cut there: as soon as the step after it has begun, nothing
+        more is sampled. So ``split`` must not move the end of a step that another one follows when more text comes; the
+        rules of `assay.records.steps` do not.
         """
         ...

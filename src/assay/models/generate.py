@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast, final
 
 import torch
 from torch import Tensor, nn
 
-from assay.media import Text
+from assay.media import MediaError, Text
+from assay.models.asking import Cost
+from assay.models.base import Continuation
 from assay.models.control import TemplateError
+from assay.models.drawing import Draw, seed_of
 from assay.models.families import family_of
 from assay.models.frames import unrolled, unrolled_response
 from assay.models.hf import Backbone, load_backbone, load_module, located
 from assay.models.layout import TOKEN_BUDGET
 from assay.models.pictures import Picture
-from assay.models.templates import Candidate, Segment, pictures_of
+from assay.models.prepare import media_status
+from assay.models.templates import Candidate, Segment, UnsupportedMediaError, pictures_of
 from assay.records import Message, Record, Response
 from assay.records.record import StepEnd
-from assay.records.steps import NOT_OWN
+from assay.records.steps import NOT_OWN, Split, cut_at
+from assay.scores import Status
 
 _AT_ONCE = 64
 _NOTHING = Response((Message("assistant", (Text(""),)),))
@@ -40,8 +45,18 @@ class Prefix:
 
 @final
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a record cannot be gone on with."""
+
+    status: Status
+    message: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Completion:
-    """A response gone on with, the tokens read and written for it, and whether it was ``cut`` at the limit."""
+    """A response gone on with, the tokens read and written for it, and whether it was ``cut``: it ended neither by
+    itself nor by its turn, but at the limit of tokens or where it was told to."""
 
     response: Response
     read: int
@@ -90,6 +105,48 @@ class LanguageModel:
             found += [[each.response for each in row] for row in self.complete(written, n, seed)]
         return found
 
+    def generate_steps(
+        self, prefixes: Sequence[Record], n: int, seed: int = 0, /, *, split: Split | None = None, step: int = 0
+    ) -> list[list[Continuation]]:
+        """Continuations up to the end of a step: see `assay.models.base.StepGenerator`. One that the template cannot
+        write, whose media cannot be read, or that is too long says so.
+
+        Raises:
+            ValueError: ``n`` is below 1, or a prefix has several responses.
+        """
+        found: list[list[Continuation]] = []
+        over = None if split is None else partial(_goes_beyond, split, step)
+        for start in range(0, len(prefixes), _AT_ONCE):
+            cells = [self.begun(each) for each in prefixes[start : start + _AT_ONCE]]
+            made = iter(self.complete([each for each in cells if isinstance(each, Prefix)], n, seed, over=over))
+            found += [
+                [_continuation(each, split, step) for each in next(made)]
+                if isinstance(cell, Prefix)
+                else [Continuation(None, status=cell.status, message=cell.message)] * n
+                for cell in cells
+            ]
+        return found
+
+    def begun(self, record: Record, /) -> Prefix | Refusal:
+        """As `prefix`, or why there is none: media, template, length.
+
+        Raises:
+            ValueError: the record has several responses.
+        """
+        try:
+            prefix = self.prefix(record)
+        except (MediaError, OSError) as error:
+            return Refusal(media_status(error), str(error))
+        except UnsupportedMediaError as error:
+            return Refusal(Status.UNSUPPORTED_MODALITY, str(error))
+        except TemplateError as error:
+            return Refusal(Status.INVALID, str(error))
+        tokens, limit = prefix.ids.numel(), self.backbone.max_length
+        if tokens + self.max_new_tokens > limit:
+            wanted = f"{tokens} tokens and {self.max_new_tokens} to write"
+            return Refusal(Status.TOO_LONG, f"{wanted}, but the model takes {limit}: shorten the prompt")
+        return prefix
+
     def prefix(self, record: Record, /) -> Prefix:
         """The record's prompt and what its response says so far, as the model is given it. Raises as `generate`."""
         if len(record.responses) > 1:
@@ -110,12 +167,13 @@ class LanguageModel:
         *,
         token_budget: int = TOKEN_BUDGET,
         processors: Sequence[Callable[[Tensor, Tensor], Tensor]] = (),
+        over: Callable[[Response], bool] | None = None,
     ) -> list[list[Completion]]:
         """``n`` completions of each prefix. Prefixes without media go together, left-padded, up to ``token_budget``
         tokens, written ones included; one that is longer still goes alone.
 
         ``processors`` change the logits before a token is drawn, as logits processors of transformers do; they may keep
-        a state, so they are those of one prefix.
+        a state, so they are those of one prefix. A completion ends early, and is cut, once ``over`` says so of it.
 
         Raises:
             ValueError: ``n`` is below 1, or there are processors and several prefixes.
@@ -129,7 +187,7 @@ class LanguageModel:
         self.module.eval()
         try:
             for chosen in self._together(prefixes, n, token_budget):
-                made = self._completed([prefixes[place] for place in chosen], n, seed, processors)
+                made = self._completed([prefixes[place] for place in chosen], n, seed, processors, over)
                 found |= dict(zip(chosen, made, strict=True))
         finally:
             self.module.train(training)
@@ -161,13 +219,16 @@ class LanguageModel:
         n: int,
         seed: int,
         processors: Sequence[Callable[[Tensor, Tensor], Tensor]],
+        over: Callable[[Response], bool] | None,
     ) -> list[list[Completion]]:
         width = max(prefix.ids.numel() for prefix in prefixes)
         ids = torch.full((len(prefixes), width), self._padding)
         for row, prefix in zip(ids, prefixes, strict=True):
             row[width - prefix.ids.numel() :] = prefix.ids
         lengths = torch.tensor([[prefix.ids.numel()] for prefix in prefixes])
-        seeds = [_seed(seed, prefix.ids, copy) for prefix in prefixes for copy in range(n)]
+        seeds = [seed_of(seed, prefix.ids, copy) for prefix in prefixes for copy in range(n)]
+        rows = [prefix for prefix in prefixes for _ in range(n)]
+        watch = _Watch(self, rows, width, over) if over is not None else None
         made = cast("Any", self.module).generate(
             input_ids=ids.to(self._device),
             attention_mask=(torch.arange(width) >= width - lengths).long().to(self._device),
@@ -176,17 +237,22 @@ class LanguageModel:
             top_k=0,
             num_return_sequences=n,
             max_new_tokens=self.max_new_tokens,
-            logits_processor=[*processors, _Draw(seeds, self.temperature, self.top_p)],
+            logits_processor=[*processors, Draw(seeds, self.temperature, self.top_p)],
+            stopping_criteria=[] if watch is None else [watch],
             eos_token_id=list(prefixes[0].stops),
             pad_token_id=self._padding,
         )
-        rows = made.cpu()[:, width:].split(n)
-        return [[self._completion(prefix, row) for row in own] for prefix, own in zip(prefixes, rows, strict=True)]
+        ended = {} if watch is None else watch.ended
+        found = [
+            self._completion(prefix, new[: ended.get(row)])
+            for row, (prefix, new) in enumerate(zip(rows, made.cpu()[:, width:], strict=True))
+        ]
+        return [found[start : start + n] for start in range(0, len(found), n)]
 
     def _completion(self, prefix: Prefix, new: Tensor) -> Completion:
         ends = torch.isin(new, torch.tensor(prefix.stops)).nonzero()
         written = int(ends[0]) + 1 if ends.numel() else new.numel()
-        response = self._response(prefix.said, prefix.ids, new[:written])
+        response = self.response(prefix, new[:written])
         return Completion(response, prefix.ids.numel(), written, cut=not ends.numel())
 
     @property
@@ -253,49 +319,64 @@ class LanguageModel:
         ends = [int(tokenizer.eos_token_id)] if tokenizer.eos_token_id is not None else []
         return sorted({*ends, *found})
 
-    def _response(self, said: Response, ids: Tensor, new: Tensor) -> Response:
-        tokenizer = self.backbone.tokenizer
-        before, whole, alone = (
-            tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-            for tokens in (ids, torch.cat([ids, new]), new)
-        )
-        added = whole[len(before) :] if whole.startswith(before) else alone
-        last = said.messages[-1]
-        final = last.parts[-1]
-        parts = (*last.parts[:-1], Text(final.text + added)) if isinstance(final, Text) else (*last.parts, Text(added))
-        return Response((*said.messages[:-1], replace(last, parts=parts)), said.step_ends)
+    def response(self, prefix: Prefix, new: Tensor, /) -> Response:
+        """What was said with the tokens ``new`` ``[written]`` behind it, decoded where they stand."""
+        ids = prefix.ids
+        before, whole, alone = (self.text(tokens) for tokens in (ids, torch.cat([ids, new]), new))
+        return _with(prefix.said, whole[len(before) :] if whole.startswith(before) else alone)
+
+    def text(self, tokens: Tensor, /) -> str:
+        """Tokens decoded, special ones left out."""
+        decode = self.backbone.tokenizer.decode
+        return str(decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
-class _Draw:
-    """Leaves one token possible in each row: the one that the row's own random numbers choose."""
+class _Watch:
+    """Ends a row once ``over`` says so of its response: ``ended[row]`` tokens were written then.
 
-    def __init__(self, seeds: Sequence[int], temperature: float, top_p: float) -> None:
-        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self.temperature = temperature
-        self.top_p = top_p
+    The tokens decoded by themselves are asked first, so that the prompt is not decoded again for every token.
+    """
 
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        del input_ids
-        found = scores.float().cpu()
-        if self.temperature:
-            found = _nucleus(found / self.temperature, self.top_p)
-            noise = torch.stack([torch.rand(found.shape[-1], generator=each) for each in self.generators])
-            found = found - (-noise.clamp(min=1e-20).log()).log()
-        chosen = torch.full_like(scores, -torch.inf)
-        return chosen.scatter(-1, found.argmax(-1, keepdim=True).to(scores.device), 0.0)
+    def __init__(
+        self, model: LanguageModel, rows: Sequence[Prefix], width: int, over: Callable[[Response], bool]
+    ) -> None:
+        self.model = model
+        self.rows = rows
+        self.width = width
+        self.over = over
+        self.ended: dict[int, int] = {}
+
+    def __call__(self, input_ids: Tensor, scores: Tensor, **options: Any) -> Tensor:
+        del scores, options
+        written = input_ids.shape[1] - self.width
+        for row, new in enumerate(input_ids[:, self.width :].cpu()):
+            if row not in self.ended and self._is_over(self.rows[row], new):
+                self.ended[row] = written
+        return torch.tensor([row in self.ended for row in range(len(self.rows))], device=input_ids.device)
+
+    def _is_over(self, prefix: Prefix, new: Tensor) -> bool:
+        text = self.model.text(new)
+        unfinished = text.endswith("\N{REPLACEMENT CHARACTER}")  # a character whose bytes have not all come
+        return not unfinished and self.over(_with(prefix.said, text)) and self.over(self.model.response(prefix, new))
 
 
-def _nucleus(logits: Tensor, top_p: float) -> Tensor:
-    if top_p >= 1:
-        return logits
-    ordered, places = logits.softmax(-1).sort(-1, descending=True)
-    beyond = ordered.cumsum(-1) - ordered >= top_p
-    return logits.masked_fill(torch.zeros_like(beyond).scatter(-1, places, beyond), -torch.inf)
+def _with(said: Response, added: str) -> Response:
+    last = said.messages[-1]
+    final = last.parts[-1]
+    parts = (*last.parts[:-1], Text(final.text + added)) if isinstance(final, Text) else (*last.parts, Text(added))
+    return Response((*said.messages[:-1], replace(last, parts=parts)), said.step_ends)
 
 
-def _seed(seed: int, ids: Tensor, copy: int) -> int:
-    digest = hashlib.sha256(f"{seed} {copy} ".encode() + ids.numpy().tobytes()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
+def _goes_beyond(split: Split, step: int, response: Response) -> bool:
+    """Whether a further step has begun behind step ``step``."""
+    return len(split(response)) > step + 1
+
+
+def _continuation(made: Completion, split: Split | None, step: int) -> Continuation:
+    cost = Cost(read=made.read, written=made.written, calls=1)
+    if split is None:
+        return Continuation(made.response, cost=cost)
+    return Continuation(*cut_at(made.response, split, step), cost=cost)
 
 
 def _joined(inputs: Sequence[Mapping[str, Tensor]], axis: int) -> dict[str, Tensor]:

@@ -142,3 +142,12 @@ def up_to_step(response: Response, step: int) -> Response:
     final = replace(cut, parts=(*cut.parts[: end.part], part))
     kept = response.step_ends[: step + 1 or None]
     return Response((*response.messages[: end.message], final), kept)
+
+
+def cut_at(response: Response, split: Split, step: int) -> tuple[Response, bool]:
+    """The response, its steps marked by ``split``, up to the end of step ``step`` (0 the first), and whether that is
+    all of it."""
+    marked = replace(response, step_ends=split(response))
+    if step >= len(marked.step_ends) - 1:
+        return marked, True
+    return up_to_step(marked, step), False

@@ -9,7 +9,7 @@ from assay.models.base import Generator
 from assay.records import Record, Response
 from assay.records.steps import Split, lines
 from assay.rewards.base import Reward
-from assay.search.growing import Desk, Found, Tokens, next_step, words
+from assay.search.growing import Desk, Found, Tokens, words
 
 
 @final
@@ -44,8 +44,8 @@ def step_beam(
     after ``depth`` steps, where each beginning is finished once. Responses that the record has are not read.
 
     Any reward guides it: it is asked of beginnings, marked with their steps. For a process reward chain
-    `transforms.steps.aggregate_steps` (``last``, ``minimum``). A beginning that it cannot judge is dropped. A generator
-    writes whole responses, and what is cut off counts as written.
+    `transforms.steps.aggregate_steps` (``last``, ``minimum``). A beginning that it cannot judge is dropped. A
+    `StepGenerator` stops where the step ends; any other writes whole responses, and what is cut off counts as written.
 
     Raises:
         ValueError: ``width``, ``expand`` or ``depth`` is below 1.
@@ -64,16 +64,17 @@ def step_beam(
         beam = sorted([*whole, *_judged(desk, new, taken + 1)], key=lambda each: -each.value)[:width]
         taken += 1
     ends = [
-        each.response if each.whole else desk.go_on(each.response, 1, "finish")[0]
+        end
         for each in beam
         if each.response is not None
+        for end in ([each.response] if each.whole else desk.go_on(each.response, 1, "finish"))
     ]
     return desk.found(ends, how="beam", width=width, expand=expand, steps=taken, stopped=_why(beam))
 
 
 def _gone_on(desk: Desk, beginning: Beginning, count: int) -> list[tuple[Response, bool]]:
-    drawn = desk.go_on(beginning.response, count, "beam", beginning.steps)
-    return [next_step(each, beginning.steps) for each in drawn]
+    drawn = desk.one_step(beginning.response, count, beginning.steps, "beam", beginning.steps)
+    return [each for each in drawn if each is not None]
 
 
 def _judged(desk: Desk, new: list[tuple[Response, bool]], steps: int) -> list[Beginning]:

@@ -1,7 +1,8 @@
 """Searches with a generator and a reward: what they find and spend, best of n that grows, and comparison at equal cost.
 
 A search is a function of a record. It gives `Found`: whole responses, best first, and what was spent on them, counted
-where it is spent, by `Desk`.
+where it is spent, by `Desk`. A `StepGenerator` stops at the end of a step, says itself what it wrote, and a draw that
+fails is left out and told; of any other generator whole responses are taken and cut.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, final
 
 from assay.curation.step_labels import derived_seed
-from assay.models.base import Generator
+from assay.models.base import Generator, StepGenerator
 from assay.records import Record, Response
-from assay.records.steps import Split, lines, up_to_step
+from assay.records.steps import Split, cut_at, lines
 from assay.rewards.base import Reward, score, spec_of
 from assay.scores import Scores, Status
 from assay.search.best_of_n import Pick, Picks
@@ -25,8 +26,8 @@ COLUMN = "search"
 @final
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """``tokens`` written by the generator (what was thrown away too, a prefix that was given it not), whole
-    ``responses`` sampled, and ``calls``: texts that the reward scored, each once."""
+    """``tokens`` written by the generator (what was thrown away too, a prefix that was given it not), ``responses``
+    sampled, whole or up to a step, and ``calls``: texts that the reward scored, each once."""
 
     tokens: int = 0
     responses: int = 0
@@ -76,7 +77,8 @@ def words(text: str) -> int:
 @dataclass(slots=True)
 class Desk:
     """Where a search samples and has its texts scored, one record at a time: it counts both, and asks for no score
-    twice. ``last`` says why the latest text without a score has none."""
+    twice. ``tokens`` counts what a generator wrote that does not say so itself. ``last`` says why the latest draw or
+    score that is missing is; ``failed`` counts the draws."""
 
     record: Record
     generator: Generator
@@ -85,20 +87,48 @@ class Desk:
     tokens: Tokens = words
     seed: int = 0
     spent: Spent = field(default_factory=Spent)
+    failed: int = 0
     last: str = ""
     _known: dict[str, tuple[float | None, tuple[float, ...]]] = field(
         default_factory=dict[str, tuple[float | None, tuple[float, ...]]]
     )
 
     def go_on(self, prefix: Response | None, n: int, *what: object) -> list[Response]:
-        """``n`` whole responses that begin with the prefix, their steps marked; ``what`` makes the draw its own."""
-        said = () if prefix is None else (prefix,)
-        bare = replace(self.record, responses=said, feedback=())
+        """``n`` whole responses that begin with the prefix, their steps marked, less the draws that failed; ``what``
+        makes the draw its own."""
+        made = [each for each in self._drawn(prefix, n, None, what) if each is not None]
+        return [replace(response, step_ends=self.split(response)) for response, _ in made]
+
+    def one_step(
+        self, prefix: Response | None, n: int, steps: int, *what: object
+    ) -> list[tuple[Response, bool] | None]:
+        """As `go_on`, each up to the end of step ``steps`` (0 the first), and whether that is all of it; None for a
+        draw that failed."""
+        return self._drawn(prefix, n, steps, what)
+
+    def _drawn(
+        self, prefix: Response | None, n: int, steps: int | None, what: Sequence[object]
+    ) -> list[tuple[Response, bool] | None]:
+        bare = replace(self.record, responses=() if prefix is None else (prefix,), feedback=())
         before = "" if prefix is None else prefix.text
         drawn = derived_seed(self.seed, self.record.id, before, *what)
+        if isinstance(self.generator, StepGenerator):
+            return self._told(self.generator, bare, n, drawn, steps)
         made = self.generator.generate([bare], n, drawn)[0]
         self.spent += Spent(sum(self.tokens(each.text[len(before) :]) for each in made), len(made))
-        return [replace(each, step_ends=self.split(each)) for each in made]
+        return [(each, True) if steps is None else cut_at(each, self.split, steps) for each in made]
+
+    def _told(
+        self, generator: StepGenerator, bare: Record, n: int, drawn: int, steps: int | None
+    ) -> list[tuple[Response, bool] | None]:
+        split = None if steps is None else self.split
+        (made,) = generator.generate_steps([bare], n, drawn, split=split, step=steps or 0)
+        self.spent += Spent(sum(each.cost.written for each in made), sum(each.response is not None for each in made))
+        for each in made:
+            if each.response is None:
+                self.failed += 1
+                self.last = f"{each.status}: {each.message}"
+        return [None if each.response is None else (each.response, each.whole) for each in made]
 
     def values(self, responses: Sequence[Response]) -> list[float | None]:
         """The reward's score of each response or beginning of one, higher better; None where it abstains."""
@@ -128,14 +158,8 @@ class Desk:
         nothing = not ranked or ranked[0][1] is None
         reason = (self.last or "no whole response was found") if nothing else ""
         kept, values = tuple([row[0] for row in ranked]), tuple([row[1] for row in ranked])
-        return Found(self.record, kept, values, self.spent, reason, noted)
-
-
-def next_step(response: Response, steps: int) -> tuple[Response, bool]:
-    """The response up to the end of step ``steps`` (0 the first), and whether that is all of it."""
-    if steps >= len(response.step_ends) - 1:
-        return response, True
-    return up_to_step(response, steps), False
+        lost = {"failed": self.failed, "why": self.last} if self.failed else {}
+        return Found(self.record, kept, values, self.spent, reason, {**noted, **lost})
 
 
 def growing(
@@ -160,6 +184,8 @@ def growing(
     expectation what the next will be. ``gain`` is in the reward's unit; 0 never stops. At least ``2 by`` are judged
     first.
 
+    A draw that fails counts among the n.
+
     Raises:
         ValueError: ``n``, ``by`` or ``budget`` is below 1.
     """
@@ -167,8 +193,8 @@ def growing(
         raise ValueError(f"need at least 1, got {n=}, {by=}, {budget=}")
     desk = Desk(record, generator, reward, split, tokens, seed)
     responses = [each if each.step_ends else replace(each, step_ends=split(each)) for each in record.responses]
-    stopped, worth = "n", None
-    while len(responses) < n:
+    stopped, worth, drawn = "n", None, len(record.responses)
+    while drawn < n:
         worth = _last_gain(desk.values(responses), by)
         if worth is not None and gain > 0 and worth < gain:
             stopped = "gain"
@@ -176,7 +202,9 @@ def growing(
         if desk.spent.tokens >= budget:
             stopped = "budget"
             break
-        responses += desk.go_on(None, min(by, n - len(responses)), "growing", len(responses))
+        more = min(by, n - drawn)
+        responses += desk.go_on(None, more, "growing", drawn)
+        drawn += more
     return desk.found(responses, how="best-of", n=len(responses), stopped=stopped, gain=worth)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, final
 
 from assay.curation.step_labels import derived_seed
@@ -13,7 +13,7 @@ from assay.models.base import Generator
 from assay.records import Record, Response
 from assay.records.steps import Split, lines
 from assay.rewards.base import Reward
-from assay.search.growing import Desk, Found, Tokens, next_step, words
+from assay.search.growing import Desk, Found, Tokens, words
 
 Resample: TypeAlias = Callable[[Sequence[float], random.Random], list[int]]
 """Weights that sum to 1, to the places of the particles that go on, as many."""
@@ -74,8 +74,8 @@ def particles(
     is multiplied by ``exp(strength (r_t - r_(t-1)))`` with ``r_0 = 0``, which telescopes, so that a reward that is
     rough in between moves where particles go and not what is sampled in the limit. Where the `effective_size` of the
     weights falls below ``least count``, particles are drawn again by weight and weights are equal again (``least = 0``
-    never, 1 always). ``strength`` 0 samples from the generator. A particle that cannot be judged weighs nothing. After
-    ``depth`` steps beginnings are finished once.
+    never, 1 always). ``strength`` 0 samples from the generator. A particle that cannot be gone on with, or judged,
+    weighs nothing. After ``depth`` steps beginnings are finished once.
 
     ``noted``: ``weights`` of the whole responses, in their order, to vote with (`search.voting.vote`), or to draw one;
     ``effective`` the size after each step, before drawing; ``drawn`` the steps at which particles were drawn again.
@@ -123,14 +123,20 @@ def _moved(desk: Desk, now: Sequence[_Particle], step: int, strength: float) -> 
             waiting.setdefault("" if each.response is None else each.response.text, []).append(place)
     places = [place for group in waiting.values() for place in group]
     cut = [
-        next_step(made, step)
+        made
         for group in waiting.values()
-        for made in desk.go_on(now[group[0]].response, len(group), "particles", step)
+        for made in desk.one_step(now[group[0]].response, len(group), step, "particles", step)
     ]
+    values = iter(desk.values([made[0] for made in cut if made is not None]))
     moved = list(now)
-    for place, (response, whole), value in zip(places, cut, desk.values([each for each, _ in cut]), strict=True):
-        moved[place] = _weighed(now[place], response, whole, value, strength)
+    for place, made in zip(places, cut, strict=True):
+        moved[place] = _dead(now[place]) if made is None else _weighed(now[place], *made, next(values), strength)
     return moved
+
+
+def _dead(before: _Particle) -> _Particle:
+    """A particle that could not be gone on with."""
+    return _Particle(before.response, True, before.value, -math.inf)
 
 
 def _weighed(before: _Particle, response: Response, whole: bool, value: float | None, strength: float) -> _Particle:
@@ -144,8 +150,8 @@ def _equal(particle: _Particle) -> _Particle:
 
 
 def _finished(desk: Desk, particle: _Particle, place: int, strength: float) -> _Particle:
-    (made,) = desk.go_on(particle.response, 1, "finish", place)
-    return _weighed(particle, made, True, desk.values([made])[0], strength)
+    made = desk.go_on(particle.response, 1, "finish", place)
+    return _weighed(particle, made[0], True, desk.values(made)[0], strength) if made else _dead(particle)
 
 
 def _told(desk: Desk, now: Sequence[_Particle], effective: Sequence[float], drawn: Sequence[int]) -> Found:
@@ -154,5 +160,5 @@ def _told(desk: Desk, now: Sequence[_Particle], effective: Sequence[float], draw
     alive.sort(key=lambda each: -each.value)
     found = desk.found([each.response for each in alive if each.response is not None])
     weights = normalised([each.log for each in alive]) if alive else []
-    noted = {"how": "particles", "weights": weights, "effective": list(effective), "drawn": list(drawn)}
-    return Found(found.record, found.responses, found.values, found.spent, found.reason, noted)
+    told = {"how": "particles", "weights": weights, "effective": list(effective), "drawn": list(drawn)}
+    return replace(found, noted={**told, **found.noted})

@@ -84,13 +84,14 @@ def step_tree(
     rollouts = 0
     while rollouts < budget and not root.closed:
         path = _walk(root, select, seen)
-        drawn = desk.go_on(path[-1].prefix, min(width, budget - rollouts), "tree", path[-1].expanded)
+        wanted = min(width, budget - rollouts)
+        drawn = desk.go_on(path[-1].prefix, wanted, "tree", path[-1].expanded)
         for response, (value, own) in zip(drawn, desk.judged(drawn), strict=True):
             whole.setdefault(response.text, response)
             if value is not None:
                 _add(path, response, value, own if steps else (), steps, seen)
         path[-1].expanded += 1
-        rollouts += len(drawn)
+        rollouts += wanted
         _close(path)
     return desk.found(
         list(whole.values()), how="tree", rollouts=rollouts, stopped="closed" if root.closed else "budget"
