@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias, cast, final
@@ -32,13 +32,13 @@ class BodyLimit:
     """ASGI middleware: 413 as soon as a body is, or says that it will be, larger than ``policy.max_body``, or holds
     more JSON values than `MOST_VALUES`; 408 when it is not there within ``policy.seconds``.
 
-    The bodies of ``streams`` may be of any length, as their lines are bounded (`lines`), but not rest for longer than
-    ``policy.seconds`` while they are read.
+    The bodies of the paths ``streams`` may be of any length, as their lines are bounded where they are read, but not
+    rest for longer than ``policy.seconds`` while they are waited for.
     """
 
     app: App
     policy: MediaPolicy
-    streams: tuple[str, ...] = ()
+    streams: tuple[str, ...] = ("/v1/scores/stream",)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -155,34 +155,10 @@ def _too_slow(policy: MediaPolicy) -> Refused:
     return Refused(f"the body was not there within {policy.seconds:g} s", code="too_slow", http=408)
 
 
-async def lines(pieces: AsyncIterable[bytes], most: int) -> AsyncIterator[bytes]:
-    """The lines of a stream, without their ends, empty ones left out.
-
-    Raises:
-        Refused: ``too_large``, a line of more than ``most`` bytes.
-    """
-    held = bytearray()
-    async for piece in pieces:
-        start = 0
-        while (end := piece.find(b"\n", start)) >= 0:
-            held += piece[start:end]
-            start = end + 1
-            if len(held) > most:
-                break
-            if held.strip():
-                yield bytes(held)
-            held.clear()
-        held += piece[start:]
-        if len(held) > most:
-            raise refused("too_large", f"a line of more than {most:,} bytes")
-    if held.strip():
-        yield bytes(held)
-
-
 Make: TypeAlias = Callable[..., asyncio.Protocol]
 
 
-def timely(seconds: float, most: int = MOST_HEADERS, protocol: Make | None = None) -> Make:
+def timely(seconds: float, most: int = MOST_HEADERS, protocol: Make | None = None) -> type[asyncio.Protocol]:
     """uvicorn's HTTP protocol, for ``uvicorn.Config(http=...)``, with an end to its patience: a connection whose
     request line and headers are not there within ``seconds`` is answered with 408, or closed where nothing came; one
     that sends more than ``most`` bytes of them is answered with 431.
@@ -191,7 +167,7 @@ def timely(seconds: float, most: int = MOST_HEADERS, protocol: Make | None = Non
         from uvicorn.protocols.http.h11_impl import H11Protocol
 
         protocol = H11Protocol
-    return partial(_Timely, protocol, seconds, most)
+    return cast("type[asyncio.Protocol]", partial(_Timely, protocol, seconds, most))
 
 
 @final

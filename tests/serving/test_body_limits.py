@@ -1,0 +1,205 @@
+"""A body that is too large, too slow, or made of too many pieces is refused while it arrives; so are slow headers."""
+
+import asyncio
+import json
+import socket
+import time
+from http.client import HTTPResponse
+from pathlib import Path
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, StreamingResponse
+
+from assay.serving.admission import MediaPolicy
+from assay.serving.body import MOST_VALUES, BodyLimit
+from assay.serving.loopback import on_loopback
+
+
+async def sized(scope, receive, send):
+    """Answers with the length of the body; a stream answers a line for each piece."""
+    if scope["type"] == "lifespan":
+        return
+    request = Request(scope, receive)
+    if request.url.path == "/v1/scores/stream":
+
+        async def told():
+            async for piece in request.stream():
+                yield b"%d\n" % len(piece)
+
+        await StreamingResponse(told())(scope, receive, send)
+        return
+    try:
+        length = len(await request.body())
+    except Exception as error:  # as FastAPI does with whatever reading a body raises
+        await PlainTextResponse(f"there was an error: {error}", 400)(scope, receive, send)
+        return
+    await PlainTextResponse(str(length))(scope, receive, send)
+
+
+@pytest.fixture
+def server():
+    policy = MediaPolicy(max_body=100_000, seconds=0.6)
+    with on_loopback(BodyLimit(sized, policy), seconds=0.6) as url:
+        yield int(url.rpartition(":")[2])
+
+
+def opened(port):
+    found = socket.create_connection(("127.0.0.1", port), 10)
+    found.settimeout(10)
+    return found
+
+
+def answer(found):
+    got = b""
+    while piece := found.recv(65_536):
+        got += piece
+    head, _, body = got.partition(b"\r\n\r\n")
+    return (int(head.split()[1]) if head else 0), body
+
+
+def head(path="/", **headers):
+    named = {"Host": "x", "Connection": "close", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    return f"POST {path} HTTP/1.1\r\n".encode() + "".join(f"{k}: {v}\r\n" for k, v in named.items()).encode() + b"\r\n"
+
+
+def chunk(data):
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def test_a_body_within_its_limits_arrives(server):
+    with opened(server) as found:
+        found.sendall(head(Content_Length=100_000) + b"x" * 100_000)
+        assert answer(found) == (200, b"100000")
+
+
+def test_a_body_that_says_that_it_is_too_large_is_refused_before_a_byte_of_it(server):
+    with opened(server) as found:
+        found.sendall(head(Content_Length=100_001))
+        code, body = answer(found)
+    assert code == 413
+    assert json.loads(body)["error"]["code"] == "too_large"
+
+
+def test_a_body_that_does_not_say_is_refused_while_it_comes(server):
+    with opened(server) as found:
+        found.sendall(head(Transfer_Encoding="chunked"))
+        sent = 0
+        found.settimeout(0.05)
+        got = b""
+        while not got and sent < 10_000_000:
+            found.sendall(chunk(b"x" * 10_000))
+            sent += 10_000
+            try:
+                got = found.recv(4096)
+            except TimeoutError:
+                continue
+    assert got.startswith(b"HTTP/1.1 413")
+    assert sent < 1_000_000
+
+
+def test_a_body_of_very_many_values_is_refused(server, monkeypatch):
+    monkeypatch.setattr("assay.serving.body.MOST_VALUES", 1_000)
+    with opened(server) as found:
+        body = b"[" + b"{}," * 2_000 + b"1]"
+        found.sendall(head(Content_Length=len(body)) + body)
+        assert answer(found)[0] == 413
+    assert MOST_VALUES >= 1_000_000
+
+
+def test_a_slow_body_is_given_up(server):
+    with opened(server) as found:
+        started = time.monotonic()
+        found.sendall(head(Content_Length=1_000) + b"x")
+        code, body = answer(found)
+        assert code == 408
+        assert json.loads(body)["error"]["code"] == "too_slow"
+        assert 0.5 < time.monotonic() - started < 8
+
+
+def test_a_stream_may_be_longer_than_a_body_but_not_rest(server):
+    with opened(server) as found:
+        found.sendall(head("/v1/scores/stream", Transfer_Encoding="chunked"))
+        for _ in range(30):
+            found.sendall(chunk(b"x" * 10_000))
+            time.sleep(0.03)
+        found.sendall(b"0\r\n\r\n")
+        reply = HTTPResponse(found)
+        reply.begin()
+        assert reply.status == 200
+        assert sum(map(int, reply.read().split())) == 300_000
+    with opened(server) as found:
+        found.sendall(head("/v1/scores/stream", Transfer_Encoding="chunked") + chunk(b"x"))
+        started = time.monotonic()
+        answer(found)
+        assert time.monotonic() - started < 8
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST / HT", b"POST / HTTP/1.1\r\nHost: x\r\nX-Slow: "])
+def test_slow_headers_are_given_up(server, sent):
+    with opened(server) as found:
+        found.sendall(sent)
+        started = time.monotonic()
+        code, _ = answer(found)
+        assert code == (408 if sent else 0)
+        assert 0.4 < time.monotonic() - started < 8
+
+
+def test_headers_that_drip_are_given_up_too(server):
+    with opened(server) as found:
+        started = time.monotonic()
+        found.sendall(b"GET / HTTP/1.1\r\n")
+        found.settimeout(0.1)
+        got = b""
+        while not got and time.monotonic() - started < 8:
+            try:
+                found.sendall(b"X-A: b\r\n")
+                got = found.recv(4096)
+            except TimeoutError:
+                continue
+        assert got.startswith(b"HTTP/1.1 408")
+
+
+def test_endless_headers_are_refused(server):
+    with opened(server) as found:
+        found.sendall(b"GET / HTTP/1.1\r\nX-Long: " + b"a" * 70_000)
+        assert answer(found)[0] in (400, 431)
+
+
+def test_a_second_request_on_a_connection_is_timed_anew(server):
+    with opened(server) as found:
+        request = head(Connection="keep-alive", Content_Length=1) + b"x"
+        for _ in range(3):
+            found.sendall(request)
+            assert found.recv(4096).startswith(b"HTTP/1.1 200")
+            time.sleep(0.3)
+        found.sendall(b"POST")
+        assert answer(found)[0] == 408
+
+
+def memory():
+    return int(Path("/proc/self/status").read_text().split("VmRSS:")[1].split()[0]) / 1024
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_memory_stays_bounded_under_giant_uploads(server):
+    before = memory()
+    for _ in range(5):
+        with opened(server) as found:
+            found.sendall(head(Transfer_Encoding="chunked"))
+            try:
+                for _ in range(200):
+                    found.sendall(chunk(b"x" * 500_000))
+            except OSError:
+                continue
+    assert memory() - before < 50
+
+
+def test_what_is_no_request_passes():
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append(scope["type"])
+
+    asyncio.run(BodyLimit(app, MediaPolicy())({"type": "lifespan"}, None, None))
+    assert seen == ["lifespan"]
