@@ -31,7 +31,7 @@ async def sized(scope, receive, send):
         return
     try:
         length = len(await request.body())
-    except Exception as error:  # as FastAPI does with whatever reading a body raises
+    except Exception as error:  # noqa: BLE001 - as FastAPI does with whatever reading a body raises
         await PlainTextResponse(f"there was an error: {error}", 400)(scope, receive, send)
         return
     await PlainTextResponse(str(length))(scope, receive, send)
@@ -175,6 +175,32 @@ def test_a_second_request_on_a_connection_is_timed_anew(server):
             time.sleep(0.3)
         found.sendall(b"POST")
         assert answer(found)[0] == 408
+
+
+def test_a_stream_whose_client_goes_away_stops():
+    asked = []
+
+    async def endless(scope, receive, send):
+        if scope["type"] == "lifespan":
+            return
+        await Request(scope, receive).body()
+
+        async def told():
+            while True:
+                asked.append(len(asked))
+                yield b"x" * 1_000
+                await asyncio.sleep(0.01)
+
+        await StreamingResponse(told())(scope, receive, send)
+
+    with on_loopback(BodyLimit(endless, MediaPolicy())) as url:
+        with opened(int(url.rpartition(":")[2])) as found:
+            found.sendall(head("/v1/scores/stream", Content_Length=1) + b"x")
+            found.recv(1_000)
+        time.sleep(0.3)
+        told = len(asked)
+        time.sleep(0.3)
+        assert len(asked) <= told + 1
 
 
 def memory():

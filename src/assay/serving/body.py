@@ -50,11 +50,15 @@ class BodyLimit:
         if not stream and _announced(scope) > self.policy.max_body:
             await gate.answer(_too_large(self.policy))
             return
+        if stream:
+            scope = {**scope, "asgi": {**scope["asgi"], "spec_version": "2.4"}}
         try:
             await self.app(scope, gate.receive, gate.send)
         except Exception:
             if gate.error is None or gate.started:
                 raise
+        finally:
+            gate.close()
         if gate.error is not None and not gate.started:
             await gate.answer(gate.error)
 
@@ -72,6 +76,7 @@ class _Gate:
         self._bytes = 0
         self._values = 0
         self._whole = False
+        self._departure: asyncio.Task[Message] | None = None
         self.error: Refused | None = None
         self.started = False
 
@@ -81,6 +86,8 @@ class _Gate:
         Raises:
             Refused: the body is too large or too slow.
         """
+        if self._departure is not None:
+            return await asyncio.shield(self._departure)
         if self._whole:
             return await self._receive()
         if self.error is not None:
@@ -95,14 +102,23 @@ class _Gate:
         if message["type"] == "http.request":
             self._whole = not message.get("more_body", False)
             self._count(message.get("body", b""))
+            if self._whole and self._stream:
+                self._departure = asyncio.ensure_future(self._receive())
         return message
 
     async def send(self, message: Message) -> None:
         """Pass a message of the app on, unless the request was refused before it answered."""
         if self.error is not None and not self.started:
             return
+        if self._departure is not None and self._departure.done():
+            raise OSError("the client is gone")
         self.started = True
         await self._send(message)
+
+    def close(self) -> None:
+        """Watch the client no longer."""
+        if self._departure is not None:
+            self._departure.cancel()
 
     async def answer(self, error: Refused) -> None:
         """Answer in place of the app, and close the connection.
