@@ -51,6 +51,7 @@ class Verdict:
 
 _Key: TypeAlias = tuple[torch.dtype, str, bool]
 _verdicts: WeakKeyDictionary[nn.Module, dict[_Key, Verdict]] = WeakKeyDictionary()
+_kept_verdicts: WeakKeyDictionary[nn.Module, dict[_Key, bool]] = WeakKeyDictionary()
 _checking = threading.RLock()
 
 
@@ -101,6 +102,30 @@ def verdict(model: nn.Module, batch: Batch, plan: Plan, run: Run) -> Verdict:
                     f"{type(base).__name__}: {found.reason}; prompts are not shared (same scores, slower)",
                     SharingDisabledWarning,
                     stacklevel=4,
+                )
+        return known[key]
+
+
+def kept_verdict(model: nn.Module, states: Sequence[Tensor], again: Callable[[], list[Tensor]], pictures: bool) -> bool:
+    """Whether states that were computed from a kept prefix on may be used: found out on first use by computing them
+    ``again`` without it, and remembered for the model's dtype and device. The bound is that of `verdict`."""
+    base = base_of(model)
+    weight = next(iter(base.parameters()))
+    key = (_arithmetic(weight), str(weight.device), pictures)
+    with _checking:
+        known = _kept_verdicts.setdefault(base, {})
+        if key not in known:
+            reference = again()
+            scale = torch.cat([each.flatten() for each in reference]).float().square().mean().sqrt().item()
+            tolerance = max(_TOLERANCE, _ROUNDING * torch.finfo(_arithmetic(weight)).eps)
+            difference = _largest(states, reference) / scale if scale > 0 else 0.0
+            known[key] = difference <= tolerance
+            if not known[key]:
+                reason = f"states from a kept prefix on differ by {difference:.1e}, beyond {tolerance:.1e}"
+                warnings.warn(
+                    f"{type(base).__name__}: {reason}; prompts are not kept (same scores, slower)",
+                    SharingDisabledWarning,
+                    stacklevel=5,
                 )
         return known[key]
 

@@ -92,7 +92,7 @@ class FeatureStore:
         return found
 
     def _find(self, unique: dict[str, Pixels], parts: Sequence[nn.Module]) -> dict[str, ImageFeatures]:
-        stamp = _stamp(parts)
+        stamp = weights_stamp(parts)
         with self._lock:
             if stamp != self._stamp:
                 self._kept.clear()
@@ -128,7 +128,8 @@ def _drops(module: nn.Module) -> bool:
     return module.training and isinstance(rate, float) and rate > 0.0
 
 
-def _stamp(parts: Sequence[nn.Module]) -> tuple[int, ...]:
+def weights_stamp(parts: Sequence[nn.Module]) -> tuple[int, ...]:
+    """What changes when a weight does: where they are and how often each was written."""
     first = next((weight for part in parts for weight in part.parameters()), None)
     place = (hash((str(first.device), first.dtype)), first.data_ptr()) if first is not None else ()
     weights = (weight for part in parts for weight in part.parameters())

@@ -22,16 +22,18 @@ class Tree:
 
     ``members`` index the batch's sequences in order over groups, shortest branch first; ``branches`` are the tokens of
     each after the prefix, 0 where a member ends with the prefix. A prefix of 0 puts unrelated sequences side by side.
+    The first ``kept`` tokens of the prefix are known from an earlier call.
     """
 
     prefix: int
     members: tuple[int, ...]
     branches: tuple[int, ...]
+    kept: int = 0
 
     @property
     def tokens(self) -> int:
         """Tokens computed."""
-        return self.prefix + sum(self.branches)
+        return self.prefix - self.kept + sum(self.branches)
 
     @property
     def longest(self) -> int:
@@ -98,8 +100,12 @@ def padded(family: Family, batch: Batch, token_budget: int = TOKEN_BUDGET) -> Pl
     return Plan("padded", "each response in a row of its own", calls, sum(lengths))
 
 
-def shared(family: Family, batch: Batch, token_budget: int = TOKEN_BUDGET) -> Plan:
+def shared(
+    family: Family, batch: Batch, token_budget: int = TOKEN_BUDGET, /, *, kept: Sequence[int] | None = None
+) -> Plan:
     """Each group's common prefix once, its responses behind it, several groups in one row up to the token budget.
+
+    ``kept`` says for each group how many tokens of its prefix are known from an earlier call.
 
     Raises:
         ValueError: the model cannot share (`Family.why_not`).
@@ -109,12 +115,12 @@ def shared(family: Family, batch: Batch, token_budget: int = TOKEN_BUDGET) -> Pl
     trees: list[Tree] = []
     singles: list[tuple[int, int]] = []
     first = 0
-    for group in batch.groups:
-        prefix = common_prefix(family, group, batch.pixels) if len(group) > 1 else 0
+    for group, known in zip(batch.groups, kept or [0] * len(batch.groups), strict=True):
+        prefix = common_prefix(family, group, batch.pixels) if len(group) > 1 else known
         branches = sorted((sequence.ids.numel() - prefix, first + i) for i, sequence in enumerate(group))
         first += len(group)
         if prefix:
-            trees += _split(prefix, branches, token_budget)
+            trees += _split(prefix, branches, token_budget, known)
         else:
             singles += branches
     trees.sort(key=lambda tree: (tree.prefix, tree.branches))
@@ -177,10 +183,14 @@ def common_prefix(family: Family, group: Sequence[TokenSequence], pixels: Mappin
         if len(keys) > 1:
             common = min(common, start)
             break
-    uncuttable = [*spans, *(span for sequence in group for span in _block_spans(family, sequence))]
-    while cut := [start for start, end in uncuttable if start < common < end]:
-        common = min(cut)
-    return common
+    return uncut(common, [*spans, *(span for sequence in group for span in block_spans(family, sequence))])
+
+
+def uncut(tokens: int, spans: Sequence[tuple[int, int]]) -> int:
+    """The largest number of leading tokens, ``tokens`` at most, that ends inside none of the spans."""
+    while cut := [start for start, end in spans if start < tokens < end]:
+        tokens = min(cut)
+    return tokens
 
 
 def picture_spans(family: Family, sequence: TokenSequence, pixels: Mapping[str, Pixels]) -> list[tuple[int, int]]:
@@ -197,7 +207,8 @@ def picture_spans(family: Family, sequence: TokenSequence, pixels: Mapping[str, 
     return spans
 
 
-def _block_spans(family: Family, sequence: TokenSequence) -> list[tuple[int, int]]:
+def block_spans(family: Family, sequence: TokenSequence) -> list[tuple[int, int]]:
+    """First and one-past-last token of each block that is read in both directions."""
     types = family.types(sequence)
     if family.blocks is None or types is None:
         return []
@@ -224,23 +235,23 @@ def _types_agreement(family: Family, group: Sequence[TokenSequence], shortest: i
     return _agreement(rows) if len(rows) == len(group) else 0
 
 
-def _split(prefix: int, branches: Sequence[tuple[int, int]], token_budget: int) -> list[Tree]:
+def _split(prefix: int, branches: Sequence[tuple[int, int]], token_budget: int, kept: int = 0) -> list[Tree]:
     """Trees of at most ``token_budget`` tokens, one branch at least; ``branches`` are (length, member), ascending."""
     trees: list[Tree] = []
     held: list[tuple[int, int]] = []
-    tokens = prefix
+    tokens = prefix - kept
     for branch in branches:
         if held and tokens + branch[0] > token_budget:
-            trees.append(_tree(prefix, held))
-            held, tokens = [], prefix
+            trees.append(_tree(prefix, held, kept))
+            held, tokens = [], prefix - kept
         held.append(branch)
         tokens += branch[0]
-    return [*trees, _tree(prefix, held)] if held else trees
+    return [*trees, _tree(prefix, held, kept)] if held else trees
 
 
-def _tree(prefix: int, branches: Iterable[tuple[int, int]]) -> Tree:
+def _tree(prefix: int, branches: Iterable[tuple[int, int]], kept: int) -> Tree:
     lengths, members = zip(*branches, strict=True)
-    return Tree(prefix, members, lengths)
+    return Tree(prefix, members, lengths, kept)
 
 
 def _filled(

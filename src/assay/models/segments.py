@@ -6,11 +6,14 @@ import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from assay.models.kept import Kept
 
 NAME = "assay_segments"
 
@@ -26,22 +29,31 @@ class Segment:
 
     ``prefix_blocks`` ``[prefix]`` are ids of bidirectional blocks, -1 where attention is causal; ``branch_blocks``
     holds the same for each branch over its whole path, ``[prefix + branch]``. None means causal throughout.
+    ``kept`` are the states of the prefix's first tokens, which then are not in the row.
     """
 
     prefix: int
     branches: tuple[int, ...]
     prefix_blocks: Tensor | None = None
     branch_blocks: tuple[Tensor | None, ...] = ()
+    kept: Kept | None = None
+
+    @property
+    def known(self) -> int:
+        """Tokens of the prefix that are not in the row."""
+        return 0 if self.kept is None else self.kept.tokens
 
     @property
     def tokens(self) -> int:
         """Tokens in the row."""
-        return self.prefix + sum(self.branches)
+        return self.prefix - self.known + sum(self.branches)
 
     def same_shape(self, other: Segment) -> bool:
         """Whether both have the same lengths and blocks, so that one batched call computes both."""
         return (
-            self.prefix == other.prefix
+            self.kept is None
+            and other.kept is None
+            and self.prefix == other.prefix
             and self.branches == other.branches
             and _same(self.prefix_blocks, other.prefix_blocks)
             and all(map(_same, self.branch_blocks, other.branch_blocks))
@@ -49,15 +61,20 @@ class Segment:
 
 
 def segment(
-    prefix: int, branches: Sequence[int], prefix_blocks: Tensor | None, branch_blocks: Sequence[Tensor | None]
+    prefix: int,
+    branches: Sequence[int],
+    prefix_blocks: Tensor | None,
+    branch_blocks: Sequence[Tensor | None],
+    kept: Kept | None = None,
 ) -> Segment:
     """A segment without its empty branches; blocks that are causal throughout (-1) become None."""
-    kept = [(length, blocks) for length, blocks in zip(branches, branch_blocks, strict=True) if length]
+    present = [(length, blocks) for length, blocks in zip(branches, branch_blocks, strict=True) if length]
     return Segment(
         prefix=prefix,
-        branches=tuple(length for length, _ in kept),
+        branches=tuple(length for length, _ in present),
         prefix_blocks=_or_causal(prefix_blocks, 0),
-        branch_blocks=tuple(_or_causal(blocks, prefix) for _, blocks in kept),
+        branch_blocks=tuple(_or_causal(blocks, prefix) for _, blocks in present),
+        kept=kept,
     )
 
 
@@ -67,14 +84,21 @@ class SegmentLayout:
 
     ``stacks`` are segments with how often each stands in the row one after another. ``window_last``: a sliding window
     also cuts bidirectional blocks (Gemma3); False: blocks escape it (PaliGemma2). Masks are made once a forward.
+    ``take`` are places of the row, first and one past the last, whose keys and values each layer puts into ``taken``.
     """
 
     stacks: tuple[tuple[Segment, int], ...]
     window_last: bool = True
+    take: tuple[tuple[int, int], ...] = ()
+    taken: dict[int, list[tuple[Tensor, Tensor]]] = field(
+        default_factory=dict[int, list[tuple[Tensor, Tensor]]], repr=False
+    )
     masks: dict[tuple[Any, ...], Tensor] = field(default_factory=dict[tuple[Any, ...], Tensor], repr=False)
 
 
-def stacked(segments: Sequence[Segment], window_last: bool = True) -> SegmentLayout:
+def stacked(
+    segments: Sequence[Segment], window_last: bool = True, take: Sequence[tuple[int, int]] = ()
+) -> SegmentLayout:
     """The layout of a row that holds these segments in order; equal neighbours are computed together."""
     stacks: list[tuple[Segment, int]] = []
     for each in segments:
@@ -82,7 +106,7 @@ def stacked(segments: Sequence[Segment], window_last: bool = True) -> SegmentLay
             stacks[-1] = (stacks[-1][0], stacks[-1][1] + 1)
         else:
             stacks.append((each, 1))
-    return SegmentLayout(tuple(stacks), window_last)
+    return SegmentLayout(tuple(stacks), window_last, tuple(take))
 
 
 class UnsupportedAttentionError(ValueError):
@@ -131,8 +155,15 @@ def segment_attention(
     sizes = [each.tokens * count for each, count in seg_layout.stacks]
     if sum(sizes) != query.shape[2]:
         raise UnsupportedAttentionError(f"the layout covers {sum(sizes)} tokens of a row of {query.shape[2]}")
+    layer: int = getattr(module, "layer_idx", -1)
+    if layer < 0 and (seg_layout.take or any(each.kept is not None for each, _ in seg_layout.stacks)):
+        raise UnsupportedAttentionError(f"{type(module).__name__} does not say which layer it is")
+    if seg_layout.take:
+        seg_layout.taken[layer] = [
+            (key[:, :, first:last].clone(), value[:, :, first:last].clone()) for first, last in seg_layout.take
+        ]
     parts = zip(query.split(sizes, 2), key.split(sizes, 2), value.split(sizes, 2), strict=True)
-    out = [_stack(kernel, seg_layout, number, part, sliding_window) for number, part in enumerate(parts)]
+    out = [_stack(kernel, seg_layout, number, part, sliding_window, layer) for number, part in enumerate(parts)]
     return (out[0] if len(out) == 1 else torch.cat(out, 2)).transpose(1, 2).contiguous(), None
 
 
@@ -172,15 +203,20 @@ class _Kernel:
         return F.dropout(weights, self.dropout) @ value
 
 
-def _stack(kernel: _Kernel, layout: SegmentLayout, number: int, states: _States, window: int | None) -> Tensor:
+def _stack(
+    kernel: _Kernel, layout: SegmentLayout, number: int, states: _States, window: int | None, layer: int
+) -> Tensor:
     """All copies of one segment as a batch: ``[1, heads, count · tokens, head]`` in and out."""
     each, count = layout.stacks[number]
     runs = _runs(each, count, states[1])
-    sizes = [each.prefix, *(length * many for length, many in runs)]
+    sizes = [each.prefix - each.known, *(length * many for length, many in runs)]
     query, key, value = (_as_batch(tensor, count).split(sizes, 2) for tensor in states)
     prefix = (query[0], key[0], value[0])
+    if each.kept is not None:
+        keys, values = each.kept.at(layer)
+        prefix = (query[0], torch.cat([keys, key[0]], 2), torch.cat([values, value[0]], 2))
     out: list[Tensor] = []
-    if each.prefix:
+    if query[0].shape[2]:
         mask = _prefix_mask(layout, number, window, query[0])
         out.append(kernel(*prefix, mask, mask is None and each.prefix_blocks is None))
     first = 0
@@ -254,14 +290,14 @@ def _runs(each: Segment, copies: int, key: Tensor) -> list[tuple[int, int]]:
 def _prefix_mask(layout: SegmentLayout, number: int, window: int | None, like: Tensor) -> Tensor | None:
     each = layout.stacks[number][0]
     windowed = window is not None and each.prefix > window
-    if each.prefix_blocks is None and not windowed:
+    if not each.known and each.prefix_blocks is None and not windowed:
         return None
     one_block = each.prefix_blocks is not None and bool((each.prefix_blocks == 0).all())
-    if one_block and (not windowed or not layout.window_last):
+    if not each.known and one_block and (not windowed or not layout.window_last):
         return None
     name = ("prefix", number, window, like.dtype, like.device)
     if name not in layout.masks:
-        allowed = allowed_pairs(each.prefix, 0, each.prefix_blocks, window, layout.window_last)
+        allowed = allowed_pairs(each.prefix, each.known, each.prefix_blocks, window, layout.window_last)
         layout.masks[name] = _additive(allowed, like)
     return layout.masks[name]
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from assay.models.base import Batch, Pixels, TokenSequence
-from assay.models.check import SharingDisabledWarning, Verdict, is_prepared, prepare_model, sharing_report, verdict
+from assay.models.check import (
+    SharingDisabledWarning,
+    Verdict,
+    is_prepared,
+    kept_verdict,
+    prepare_model,
+    sharing_report,
+    verdict,
+)
 from assay.models.families import Family, base_of, embedded, model_inputs, positions, tower_parts
 from assay.models.features import FeatureStore, ImageFeatures
+from assay.models.kept import Kept, PrefixStore, States, path_of, usable
 from assay.models.layout import (
     TOKEN_BUDGET,
     Call,
@@ -20,6 +29,7 @@ from assay.models.layout import (
     Plan,
     Tree,
     cheapest,
+    common_prefix,
     distinct,
     flat,
     padded,
@@ -33,6 +43,7 @@ __all__ = [
     "FeatureStore",
     "Layout",
     "Plan",
+    "PrefixStore",
     "SharingDisabledWarning",
     "Verdict",
     "cheapest",
@@ -53,29 +64,37 @@ def encode(
     layout: Layout | None = None,
     token_budget: int = TOKEN_BUDGET,
     features: FeatureStore | None = None,
+    prefixes: PrefixStore | None = None,
 ) -> list[Tensor]:
     """For each sequence, in order over groups, the last hidden states ``[reads, hidden]`` at its ``reads`` positions.
 
     Equal to scoring each sequence alone (fp32: 1e-5), whatever the layout, in values and in gradients. Each distinct
     picture runs through the vision tower once a call, or not at all if ``features`` still holds it. ``layout`` None
     chooses by estimated cost, after the self-check of `verdict`; `padded` and `shared` are used as given, unchecked.
-    ``token_budget`` bounds the tokens of one forward; a single longer sequence still gets one.
+    ``token_budget`` bounds the tokens of one forward; a single longer sequence still gets one. ``prefixes`` keeps what
+    was read for later calls, without gradient; a model that cannot share leaves it alone.
 
     Reference: shared-prefix computation for preference data, arXiv 2410.20305 (2024); here the whole group is one row.
 
     Raises:
         ValueError: a sequence is empty, reads outside itself, or its placeholders and pictures do not match; a given
-            ``layout`` shares where the model cannot.
+            ``layout`` shares where the model cannot; ``prefixes`` while gradients are computed, which would be wrong.
         TypeError: the model gives no last hidden state.
     """
     kept = [distinct(group) for group in batch.groups]
     if any(len(own) < len(which) for own, which in kept):
-        return _once(model, family, batch, kept, layout=layout, token_budget=token_budget, features=features)
+        options = {"layout": layout, "token_budget": token_budget, "features": features, "prefixes": prefixes}
+        return _once(model, family, batch, kept, **options)
     sequences = flat(batch)
     if not sequences:
         return []
     _check(family, batch, sequences)
-    work = _Work(model, base_of(model), family, _features(base_of(model), family, batch, features))
+    base = base_of(model)
+    if prefixes is not None and torch.is_grad_enabled():
+        raise ValueError("a kept prefix has no gradient: score under torch.no_grad(), or train without prefixes")
+    if prefixes is not None and family.shares and layout is None:
+        return _with_kept(model, family, batch, prefixes, token_budget, features)
+    work = _Work(model, base, family, _features(base, family, batch, features))
     plan = (layout or cheapest)(family, batch, token_budget)
     if layout is None and any(call.packed for call in plan.calls):
         found = verdict(model, batch, plan, work.run)
@@ -84,6 +103,40 @@ def encode(
     elif any(call.packed for call in plan.calls):
         prepare_model(model)
     return work.run(batch, plan)
+
+
+def _with_kept(
+    model: nn.Module,
+    family: Family,
+    batch: Batch,
+    prefixes: PrefixStore,
+    token_budget: int,
+    features: FeatureStore | None,
+) -> list[Tensor]:
+    """As `encode`, from what is kept on, and keeping what is read."""
+    base = base_of(model)
+    whole = _Work(model, base, family, _features(base, family, batch, features))
+    plan = shared(family, batch, token_budget)
+    if plan.shares and not (found := verdict(model, batch, plan, whole.run)).shares:
+        return whole.run(batch, replace(padded(family, batch, token_budget), reason=found.reason))
+    prepare_model(model)
+    prefixes.refresh(base)
+    held: dict[int, Kept] = {}
+    kept: list[int] = []
+    paths: list[Any] = []
+    for group in batch.groups:
+        common = common_prefix(family, group, batch.pixels) if len(group) > 1 else group[0].ids.numel() if group else 0
+        own = [path_of(family, sequence, batch.pixels) for sequence in group]
+        known = usable(family, group, batch.pixels, prefixes.find(own[0][:common]) if common else None, common)
+        held |= {} if known is None else dict.fromkeys(range(len(paths), len(paths) + len(group)), known)
+        kept.append(0 if known is None else known.tokens)
+        paths += own
+    work = replace(whole, held=held, paths=paths, prefixes=prefixes)
+    states = work.run(batch, shared(family, batch, token_budget, kept=kept))
+    if held and not kept_verdict(model, states, lambda: whole.run(batch, plan), any(s.images for s in flat(batch))):
+        prefixes.bar()
+        return whole.run(batch, plan)
+    return states
 
 
 def _once(
@@ -110,6 +163,9 @@ class _Work:
     base: Any
     family: Family
     images: Mapping[str, ImageFeatures]
+    held: Mapping[int, Kept] = field(default_factory=dict[int, Kept])
+    paths: Sequence[Any] = ()
+    prefixes: PrefixStore | None = None
 
     def run(self, batch: Batch, plan: Plan) -> list[Tensor]:
         sequences = flat(batch)
@@ -147,15 +203,18 @@ class _Work:
         parts: list[_Part] = []
         segments: list[Segment] = []
         reads: dict[int, Tensor] = {}
+        wanted: list[_Wanted] = []
         start = 0
         for tree in call.trees:
-            held = [(member, sequences[member]) for member in tree.members]
-            parts += _parts(self.family, self.base, tree, [sequence for _, sequence in held], pixels)
-            segments.append(_segment(self.family, tree, [sequence for _, sequence in held]))
-            own = start + tree.prefix
-            for (member, sequence), length in zip(held, tree.branches, strict=True):
+            members = [(member, sequences[member]) for member in tree.members]
+            kept = self.held.get(tree.members[0]) if tree.kept else None
+            parts += _parts(self.family, self.base, tree, [sequence for _, sequence in members], pixels)
+            segments.append(_segment(self.family, tree, [sequence for _, sequence in members], kept))
+            wanted += self._wanted(tree, start)
+            own = start + tree.prefix - tree.kept
+            for (member, sequence), length in zip(members, tree.branches, strict=True):
                 reads[member] = torch.where(
-                    sequence.reads < tree.prefix, sequence.reads + start, sequence.reads - tree.prefix + own
+                    sequence.reads < tree.prefix, sequence.reads - tree.kept + start, sequence.reads - tree.prefix + own
                 )
                 own += length
             start = own
@@ -168,10 +227,45 @@ class _Work:
         extra: dict[str, Any] = {
             "position_ids": (index if self.family.axes == 1 else index[:, None]).to(device),
             "attention_mask": torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device),
-            "seg_layout": stacked(segments, self.family.window_last),
+            "seg_layout": (rows := stacked(segments, self.family.window_last, [each.place for each in wanted])),
         }
         keys = [key for part in parts for key in part.images]
-        return _gathered(self._hidden(inputs, keys, pixels, extra), reads)
+        hidden = self._hidden(inputs, keys, pixels, extra)
+        for number, each in enumerate(wanted):
+            assert self.prefixes is not None
+            layers = {layer: taken[number] for layer, taken in rows.taken.items()}
+            first, last = each.place
+            self.prefixes.keep(each.path, each.first, States(layers, hidden[0, first:last].clone()))
+        if self.prefixes is not None:
+            self.prefixes.read += call.tokens
+            self.prefixes.found += sum(tree.kept for tree in call.trees)
+        early = {
+            member: self.held[member].hidden
+            for tree in call.trees
+            for member in tree.members
+            if bool((sequences[member].reads < tree.kept).any())
+        }
+        found = _gathered(hidden, {member: places.clamp(min=0) for member, places in reads.items()})
+        for member, known in early.items():
+            places = sequences[member].reads
+            before = (places < len(known)).to(known.device)
+            found[member][before] = known[places.to(known.device)[before]]
+        return found
+
+    def _wanted(self, tree: Tree, start: int) -> list[_Wanted]:
+        """What of a tree is to be kept: its prefix; of sequences without relatives all of each."""
+        if self.prefixes is None:
+            return []
+        if tree.prefix and len(tree.members) > 1:
+            length = tree.prefix - tree.kept
+            path = self.paths[tree.members[0]][: tree.prefix]
+            return [_Wanted(path, tree.kept, (start, start + length))] if length else []
+        found: list[_Wanted] = []
+        for member, length in zip(tree.members, tree.branches, strict=True):
+            end = start + tree.prefix - tree.kept + length
+            found.append(_Wanted(self.paths[member], tree.kept, (start, end)))
+            start = end
+        return found
 
     def _hidden(
         self,
@@ -203,6 +297,15 @@ def _gathered(hidden: Tensor, reads: Mapping[int, Tensor]) -> dict[int, Tensor]:
 
 
 @dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Tokens of a row that are to be kept: those of ``path`` from ``first`` on, at ``place`` in the row."""
+
+    path: Any
+    first: int
+    place: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class _Part:
     """A prefix or a branch in a packed row."""
 
@@ -216,13 +319,15 @@ def _parts(
     family: Family, base: Any, tree: Tree, members: Sequence[TokenSequence], pixels: Mapping[str, Pixels]
 ) -> list[_Part]:
     first = members[-1]
-    inside = sum(1 for _, end in picture_spans(family, first, pixels) if end <= tree.prefix)
+    ends = [end for _, end in picture_spans(family, first, pixels)]
+    inside, known = (sum(end <= tokens for end in ends) for tokens in (tree.prefix, tree.kept))
     whole = positions(family, base, first, [pixels[key] for key in first.images])
     types = family.types(first)
     parts: list[_Part] = []
-    if tree.prefix:
-        cut = slice(0, tree.prefix)
-        parts.append(_Part(first.ids[cut], None if types is None else types[cut], whole[:, cut], first.images[:inside]))
+    if tree.prefix > tree.kept:
+        cut = slice(tree.kept, tree.prefix)
+        shown = first.images[known:inside]
+        parts.append(_Part(first.ids[cut], None if types is None else types[cut], whole[:, cut], shown))
     following = int(whole[:, : tree.prefix].max()) + 1 if tree.prefix else family.first_position
     for member, length in zip(members, tree.branches, strict=True):
         if not length:
@@ -237,13 +342,13 @@ def _parts(
     return parts
 
 
-def _segment(family: Family, tree: Tree, members: Sequence[TokenSequence]) -> Segment:
+def _segment(family: Family, tree: Tree, members: Sequence[TokenSequence], kept: Kept | None) -> Segment:
     paths: list[Tensor | None] = []
     for member in members:
         types = family.types(member)
         paths.append(family.blocks(types) if family.blocks is not None and types is not None else None)
     longest = paths[-1]
-    return segment(tree.prefix, tree.branches, None if longest is None else longest[: tree.prefix], paths)
+    return segment(tree.prefix, tree.branches, None if longest is None else longest[: tree.prefix], paths, kept)
 
 
 def _rows(rows: Sequence[Tensor], padding: int) -> Tensor:

@@ -17,13 +17,15 @@ from assay.models.condition import Condition, with_condition
 from assay.models.features import FeatureStore
 from assay.models.heads import ScalarHead
 from assay.models.heads.pooling import by_sequence
+from assay.models.hf import Backbone
+from assay.models.kept import PrefixStore
 from assay.models.layout import TOKEN_BUDGET, Layout
 from assay.models.named import written
 from assay.models.outputs import Outputs, states_of
 from assay.models.prepare import OnTooLong, Prepared, abstain
 from assay.models.reading import Where, last
-from assay.records import Record
-from assay.rewards.base import Spec, group_index
+from assay.records import Record, Response
+from assay.rewards.base import Spec, group_index, score
 from assay.rewards.fingerprint import fingerprint
 from assay.rewards.scored import Cells, scores_from, states_within
 from assay.scores import Scores, Status
@@ -70,9 +72,17 @@ class RewardModel(nn.Module):
         self.features = FeatureStore()
         self._backbone = backbone
 
-    def states(self, batch: Batch, *, layout: Layout | None = None, token_budget: int = TOKEN_BUDGET) -> list[Tensor]:
+    def states(
+        self,
+        batch: Batch,
+        *,
+        layout: Layout | None = None,
+        token_budget: int = TOKEN_BUDGET,
+        prefixes: PrefixStore | None = None,
+    ) -> list[Tensor]:
         """The states ``[reads, hidden]`` of each sequence, in order over groups."""
-        return self._backbone.encode(batch, layout=layout, token_budget=token_budget, features=self.features)
+        kept = {} if prefixes is None else {"prefixes": prefixes}
+        return self._backbone.encode(batch, layout=layout, token_budget=token_budget, features=self.features, **kept)
 
     def judge(self, states: Sequence[Tensor], sequences: Sequence[TokenSequence], condition: Tensor | None) -> Outputs:
         """What the head makes of the states ``[reads, hidden]`` of each sequence."""
@@ -127,7 +137,8 @@ class LearnedReward:
     A response that cannot be scored abstains: unreadable media, a medium the backbone does not take, too long,
     refused by the template (``INVALID``), nothing to read, not finite, out of memory after the token budget was halved
     once. ``token_budget`` is how many tokens are computed at once; it changes speed and memory, never a score.
-    ``layout`` forces a way of sharing (see `models.layout`). ``reference`` and ``card`` travel with the saved reward.
+    ``layout`` forces a way of sharing (see `models.layout`). ``prefixes`` keeps what was read for later calls
+    (see `keeping`). ``reference`` and ``card`` travel with the saved reward.
     """
 
     def __init__(
@@ -141,6 +152,7 @@ class LearnedReward:
         max_length: int | None = None,
         on_too_long: OnTooLong = abstain,
         layout: Layout | None = None,
+        prefixes: PrefixStore | None = None,
         reference: Reference | None = None,
         card: Mapping[str, Any] | None = None,
     ) -> None:
@@ -154,6 +166,7 @@ class LearnedReward:
         self.max_length = max_length or backbone.max_length
         self.on_too_long = on_too_long
         self.layout = layout
+        self.prefixes = prefixes
         self.reference = reference
         self.card: Mapping[str, Any] = dict(card or {})
         self._hashed: tuple[object, str] | None = None
@@ -166,8 +179,25 @@ class LearnedReward:
     def replace(self, **changes: Any) -> LearnedReward:
         """This reward with some arguments of the class changed: its backbone wrapped by peft, a copy of its head."""
         names = ("backbone", "head", "read", "condition", "token_budget", "max_length", "on_too_long", "layout")
-        own = {name: getattr(self, name) for name in (*names, "reference", "card")}
+        own = {name: getattr(self, name) for name in (*names, "prefixes", "reference", "card")}
         return LearnedReward(**{**own, **changes})
+
+    def keeping(self, max_bytes: int = 256 * 2**20) -> LearnedReward:
+        """This reward, the same weights, that keeps what it read of prompts for its later calls, ``max_bytes`` at most.
+
+        Requests that come one after another share their beginning as the responses of one record do; scores stay what
+        they are (fp32: 1e-5). A backbone that cannot share a prompt scores as before.
+
+        Raises:
+            TypeError: the backbone is no sequence model.
+        """
+        if not isinstance(self.backbone, Backbone):
+            raise TypeError(f"{type(self.backbone).__name__} reads no prompt token by token: there is nothing to keep")
+        return self.replace(prefixes=PrefixStore(max_bytes))
+
+    def session(self, record: Record, *, max_bytes: int = 256 * 2**20) -> Session:
+        """Responses to one prompt that come bit by bit: see `Session`."""
+        return Session(self if self.prefixes is not None else self.keeping(max_bytes), record)
 
     @property
     def head(self) -> nn.Module:
@@ -254,7 +284,7 @@ class LearnedReward:
         return scores_from(records, outputs, rows, cells), budget
 
     def _run(self, batch: Batch, budget: int) -> list[Tensor]:
-        return self.model.states(batch, layout=self.layout, token_budget=budget)
+        return self.model.states(batch, layout=self.layout, token_budget=budget, prefixes=self.prefixes)
 
     def fingerprint(self) -> str:
         """sha256 over weights, head, reading, condition, model configuration, template, tokenizer, preprocessing, dtype
@@ -287,6 +317,32 @@ class LearnedReward:
 
     def __repr__(self) -> str:
         return f"LearnedReward({type(self.backbone.module).__name__} from {self.backbone.source})"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One prompt whose responses come bit by bit, as a search makes them: what was read is not computed again.
+
+    ``extend`` scores further responses, or longer beginnings of earlier ones, as the reward would in one call (fp32:
+    1e-5). ``fork`` is a session of another prompt, say one with more turns, over the same kept states.
+    """
+
+    reward: LearnedReward
+    record: Record
+
+    def extend(self, responses: Sequence[Response]) -> Scores:
+        """The scores of these responses to the prompt."""
+        return score(self.reward, [replace(self.record, responses=tuple(responses), feedback=())])
+
+    def fork(self, record: Record) -> Session:
+        """A session for another record."""
+        return replace(self, record=record)
+
+    def close(self) -> None:
+        """Let go of the memory, also that of its forks; a later call starts anew."""
+        if self.reward.prefixes is not None:
+            self.reward.prefixes.clear()
 
 
 def _told_head(head: nn.Module) -> list[Any]:
