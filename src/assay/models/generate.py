@@ -25,7 +25,7 @@ from assay.models.prepare import media_status
 from assay.models.templates import Candidate, Segment, UnsupportedMediaError, pictures_of
 from assay.records import Message, Record, Response
 from assay.records.record import StepEnd
-from assay.records.steps import NOT_OWN, Split, cut_at
+from assay.records.steps import Split, begun, cut_at, gone_on
 from assay.scores import Status
 
 _AT_ONCE = 64
@@ -149,11 +149,7 @@ class LanguageModel:
 
     def prefix(self, record: Record, /) -> Prefix:
         """The record's prompt and what its response says so far, as the model is given it. Raises as `generate`."""
-        if len(record.responses) > 1:
-            raise ValueError(f"record {record.id}: a prefix is one response, or none, not {len(record.responses)}")
-        said = record.responses[0] if record.responses else _NOTHING
-        if not said.messages or not said.messages[-1].parts or said.messages[-1].role in NOT_OWN:
-            said = replace(said, messages=(*said.messages, *_NOTHING.messages))
+        said = begun(record)
         ids, media = self._inputs(record, said)
         return Prefix(said, ids, media, tuple(self._stops(record)))
 
@@ -323,7 +319,7 @@ class LanguageModel:
         """What was said with the tokens ``new`` ``[written]`` behind it, decoded where they stand."""
         ids = prefix.ids
         before, whole, alone = (self.text(tokens) for tokens in (ids, torch.cat([ids, new]), new))
-        return _with(prefix.said, whole[len(before) :] if whole.startswith(before) else alone)
+        return gone_on(prefix.said, whole[len(before) :] if whole.startswith(before) else alone)
 
     def text(self, tokens: Tensor, /) -> str:
         """Tokens decoded, special ones left out."""
@@ -357,14 +353,7 @@ class _Watch:
     def _is_over(self, prefix: Prefix, new: Tensor) -> bool:
         text = self.model.text(new)
         unfinished = text.endswith("\N{REPLACEMENT CHARACTER}")  # a character whose bytes have not all come
-        return not unfinished and self.over(_with(prefix.said, text)) and self.over(self.model.response(prefix, new))
-
-
-def _with(said: Response, added: str) -> Response:
-    last = said.messages[-1]
-    final = last.parts[-1]
-    parts = (*last.parts[:-1], Text(final.text + added)) if isinstance(final, Text) else (*last.parts, Text(added))
-    return Response((*said.messages[:-1], replace(last, parts=parts)), said.step_ends)
+        return not unfinished and self.over(gone_on(prefix.said, text)) and self.over(self.model.response(prefix, new))
 
 
 def _goes_beyond(split: Split, step: int, response: Response) -> bool:

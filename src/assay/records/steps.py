@@ -144,6 +144,28 @@ def up_to_step(response: Response, step: int) -> Response:
     return Response((*response.messages[: end.message], final), kept)
 
 
+def begun(record: Record) -> Response:
+    """What a record says so far, its last message the response's own and open to be gone on with.
+
+    Raises:
+        ValueError: the record has several responses.
+    """
+    if len(record.responses) > 1:
+        raise ValueError(f"record {record.id}: a prefix is one response, or none, not {len(record.responses)}")
+    said = record.responses[0] if record.responses else Response(())
+    if not said.messages or not said.messages[-1].parts or said.messages[-1].role in NOT_OWN:
+        said = replace(said, messages=(*said.messages, Message("assistant", (Text(""),))))
+    return said
+
+
+def gone_on(said: Response, text: str) -> Response:
+    """The response with ``text`` behind its last message's; its marked steps stay."""
+    last = said.messages[-1]
+    final = last.parts[-1]
+    parts = (*last.parts[:-1], Text(final.text + text)) if isinstance(final, Text) else (*last.parts, Text(text))
+    return Response((*said.messages[:-1], replace(last, parts=parts)), said.step_ends)
+
+
 def cut_at(response: Response, split: Split, step: int) -> tuple[Response, bool]:
     """The response, its steps marked by ``split``, up to the end of step ``step`` (0 the first), and whether that is
     all of it."""

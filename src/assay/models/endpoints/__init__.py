@@ -2,6 +2,7 @@
 
 from assay.models.endpoints.budget import Budget, Prices, Purse
 from assay.models.endpoints.endpoint import Endpoint, Offer
+from assay.models.endpoints.generator import EndpointGenerator, GenerationError
 from assay.models.endpoints.patience import Patience
 from assay.models.endpoints.replay import Replay
 from assay.models.endpoints.transport import Reply, Request, Transport, TransportError
@@ -9,6 +10,8 @@ from assay.models.endpoints.transport import Reply, Request, Transport, Transpor
 __all__ = [
     "Budget",
     "Endpoint",
+    "EndpointGenerator",
+    "GenerationError",
     "Offer",
     "Patience",
     "Prices",

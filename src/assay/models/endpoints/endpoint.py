@@ -7,7 +7,8 @@ import ipaddress
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,6 +19,7 @@ from assay.media import MediaError
 from assay.models.answering import check_labels
 from assay.models.asking import Answer, Cost, Odds, Prompt
 from assay.models.endpoints import labels as listed
+from assay.models.endpoints import streamed
 from assay.models.endpoints.budget import Purse
 from assay.models.endpoints.messages import hashed, tokens_estimated, written
 from assay.models.endpoints.patience import Patience, Turnstile, retry_after
@@ -43,6 +45,17 @@ class Offer:
 
 
 @final
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One call: the prompt, parameters of its own, and, where the answer is read as it is written, ``enough``: whether
+    the text so far will do. The rest is then not waited for, and the connection is closed."""
+
+    prompt: Prompt
+    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    enough: Callable[[str], bool] | None = None
+
+
+@final
 @dataclass(frozen=True, eq=False)
 class Endpoint:
     """A model behind ``url`` (up to ``/v1``) as an `Answerer` and a `LabelReader`: POST ``url``/chat/completions.
@@ -50,8 +63,9 @@ class Endpoint:
     ``key`` names the environment variable that holds the key; it is read when a call is made, and neither kept nor
     shown. ``parameters`` are sent as they are (``max_completion_tokens``, a seed of None where none is taken): they
     win over those that have a field here, and one that is None is not sent. ``at_once`` bounds the calls under way,
-    ``seconds`` one call. What was spent is in ``purse``; a budget that ends leaves ``UNAVAILABLE`` rows. With
-    ``replay`` every reply that could be read is kept and never asked for again: a second run asks for the rest.
+    of all threads together, ``seconds`` one call. What was spent is in ``purse``; a budget that ends leaves
+    ``UNAVAILABLE`` rows. With ``replay`` every reply that could be read is kept and never asked for again: a second run
+    asks for the rest.
 
     A row that fails has a `Status`: ``REFUSED`` (refusal, content filter), ``EMPTY``, ``TOO_LONG``, ``INVALID`` (the
     request is not accepted), ``UNPARSABLE`` (rubbish), ``TIMEOUT``, ``UNAVAILABLE`` (nobody there, overloaded, rate
@@ -75,6 +89,7 @@ class Endpoint:
     replay: Replay | None = None
     frames: Frames = EIGHT
     transport: Transport = field(default_factory=network, repr=False)
+    _slots: threading.Semaphore = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
@@ -87,6 +102,7 @@ class Endpoint:
         if self.at_once < 1 or self.max_tokens < 1 or self.seconds <= 0:
             raise ValueError(f"need positive numbers, got {self.at_once}, {self.max_tokens}, {self.seconds}")
         object.__setattr__(self, "url", self.url.rstrip("/"))
+        object.__setattr__(self, "_slots", threading.Semaphore(self.at_once))
 
     @property
     def name(self) -> str:
@@ -106,9 +122,12 @@ class Endpoint:
         """
         if n < 1:
             raise ValueError(f"need at least 1 answer, got {n}")
-        asked = [(prompt, {"seed": _seed(seed, copy)}) for prompt in prompts for copy in range(n)]
-        cells = [_answer(outcome, cost) for outcome, cost in self._all(asked)]
+        cells = self.ask([Ask(prompt, {"seed": seed_of(seed, copy)}) for prompt in prompts for copy in range(n)])
         return [cells[start : start + n] for start in range(0, len(cells), n)]
+
+    def ask(self, asks: Sequence[Ask], /) -> list[Answer]:
+        """What became of each call, in order; equal ones are made once."""
+        return [_answer(outcome, cost) for outcome, cost in self._all(asks)]
 
     def label_odds(self, prompts: Sequence[Prompt], labels: Sequence[str], /) -> list[Odds]:
         """The log-probability of each label to follow each prompt, as far as the likeliest tokens tell
@@ -120,14 +139,14 @@ class Endpoint:
         check_labels(labels)
         asks = {"logprobs": True, "top_logprobs": _TOP, "temperature": 0.0, "top_p": 1.0, "seed": 0}
         asks["max_tokens"] = listed.tokens_for(labels)
-        return [self._odds(*found, labels) for found in self._all([(prompt, asks) for prompt in prompts])]
+        return [self._odds(*found, labels) for found in self._all([Ask(prompt, asks) for prompt in prompts])]
 
     def offers(self) -> Offer:
         """Find out, by one call (a replayable one), whether it gives log-probabilities."""
         from assay.records.record import messages_of
 
         asks = {"logprobs": True, "top_logprobs": _TOP, "temperature": 0.0, "seed": 0, "max_tokens": 1}
-        ((outcome, _),) = self._all([(messages_of("Say yes.", "user"), asks)])
+        ((outcome, _),) = self._all([Ask(messages_of("Say yes.", "user"), asks)])
         if isinstance(outcome, Said):
             steps = outcome.steps or ()
             top = max((len(step.top) for step in steps), default=0)
@@ -153,9 +172,9 @@ class Endpoint:
             sent["max_completion_tokens"] = asks["max_tokens"]
         return {name: value for name, value in sent.items() if value is not None}
 
-    def _all(self, asked: Sequence[tuple[Prompt, Mapping[str, Any]]]) -> list[tuple[Read, Cost]]:
+    def _all(self, asked: Sequence[Ask]) -> list[tuple[Read, Cost]]:
         """What became of each, in order; equal ones are asked once, and cost once."""
-        cells = [self._call(prompt, asks) for prompt, asks in asked]
+        cells = [self._call(each) for each in asked]
         calls = {cell.key: cell for cell in cells if isinstance(cell, _Call)}
         gate = Turnstile(self.patience)
         pool = ThreadPoolExecutor(min(self.at_once, max(1, len(calls))), thread_name_prefix="endpoint")
@@ -176,18 +195,19 @@ class Endpoint:
             rows.append((outcome, cost))
         return rows
 
-    def _call(self, prompt: Prompt, asks: Mapping[str, Any]) -> _Call | Failure:
-        sent = self._parameters(asks)
+    def _call(self, ask: Ask) -> _Call | Failure:
+        sent = self._parameters(ask.parameters)
         try:
-            contents = hashed(prompt, self.frames)
+            contents = hashed(ask.prompt, self.frames)
         except (MediaError, OSError) as error:
             return Failure(media_status(error), str(error))
-        described = {"endpoint": self.url, "parameters": sent, "messages": contents, "asked": dict(asks)}
-        return _Call(key_of(described), prompt, sent, described)
+        described = {"endpoint": self.url, "parameters": sent, "messages": contents, "asked": dict(ask.parameters)}
+        return _Call(key_of(described), ask.prompt, sent, described, ask.enough)
 
     def _safely(self, gate: Turnstile, call: _Call) -> tuple[Read, Cost]:
         try:
-            return self._asked(gate, call)
+            with self._slots:
+                return self._asked(gate, call)
         except (MediaError, OSError) as error:
             return Failure(media_status(error), str(error)), Cost()
         except Exception as error:  # noqa: BLE001 - a row that breaks takes no other with it
@@ -196,7 +216,7 @@ class Endpoint:
     def _asked(self, gate: Turnstile, call: _Call) -> tuple[Read, Cost]:
         kept = self.replay.get(call.key) if self.replay is not None else None
         again = read_body(kept) if kept is not None else None
-        if isinstance(again, Said) or (again is not None and again.keeps):
+        if again is not None and (again.keeps if isinstance(again, Failure) else call.takes(again)):
             return again, Cost()
         if self.replay is not None and self.replay.only:
             return Failure(Status.UNAVAILABLE, f"not kept in {self.replay.directory}, and nothing is asked"), Cost()
@@ -205,7 +225,9 @@ class Endpoint:
         estimated = tokens_estimated(call.prompt, self.frames)
         longest = int(call.sent.get("max_completion_tokens", call.sent.get("max_tokens", self.max_tokens)))
         most = Cost(read=estimated, written=longest, calls=1)
-        body = json.dumps({**call.sent, "messages": written(call.prompt, self.frames)}, ensure_ascii=True).encode()
+        streams = {} if call.enough is None else streamed.ASKS
+        sent = {**call.sent, **streams, "messages": written(call.prompt, self.frames)}
+        body = json.dumps(sent, ensure_ascii=True).encode()
         outcome: Read = Failure(Status.UNAVAILABLE, "")
         spent = Cost()
         for attempt in range(1, self.patience.attempts + 1):
@@ -216,7 +238,7 @@ class Endpoint:
                 return Failure(Status.UNAVAILABLE, told), spent
             cost = self.purse.priced(most)
             try:
-                outcome, raw, wait = self._sent(body)
+                outcome, raw, wait = self._sent(body, call, estimated)
                 cost = self._cost(outcome, most)
             finally:
                 self.purse.settle(most, cost)
@@ -240,7 +262,7 @@ class Endpoint:
             self.patience.sleep(delay)
         return f"not asked: {gate.closed}" if gate.closed else ""
 
-    def _sent(self, body: bytes) -> tuple[Read, bytes, float]:
+    def _sent(self, body: bytes, call: _Call, estimated: int) -> tuple[Read, bytes, float]:
         """One call: what it gave, its body without the key, and the seconds that the endpoint asks to wait."""
         headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "assay"}
         key = self._secret()
@@ -248,11 +270,15 @@ class Endpoint:
             return Failure(Status.UNAVAILABLE, f"the environment variable {self.key} holds no key", closes=True), b"", 0
         if key:
             headers["Authorization"] = f"Bearer {key}"
+        heard = None if call.enough is None else streamed.Listener(call.enough)
+        take = None if heard is None else heard.take
         try:
-            reply = self.transport.send(Request(f"{self.url}/chat/completions", body, headers, self.seconds))
+            reply = self.transport.send(Request(f"{self.url}/chat/completions", body, headers, self.seconds, take))
         except TransportError as error:
             status = Status.TIMEOUT if error.late else Status.UNAVAILABLE
             return Failure(status, self._hide(f"{self.url}: {error}"), again=True, billed=error.late), b"", 0
+        if heard is not None:
+            reply = replace(reply, body=heard.body(reply.body, estimated))
         reply = replace(reply, body=reply.body.replace(key.encode(), _HIDDEN.encode()) if key else reply.body)
         return read(reply), reply.body, retry_after(reply.headers) or 0.0
 
@@ -288,6 +314,11 @@ class _Call:
     prompt: Prompt
     sent: Mapping[str, Any]
     described: Mapping[str, Any]
+    enough: Callable[[str], bool] | None
+
+    def takes(self, kept: Said) -> bool:
+        """Whether a kept answer will do: a part of one only where it is enough."""
+        return not kept.part or (self.enough is not None and self.enough(kept.text))
 
 
 def _count(gate: Turnstile, outcome: Read) -> None:
@@ -300,10 +331,11 @@ def _count(gate: Turnstile, outcome: Read) -> None:
 def _answer(outcome: Read, cost: Cost) -> Answer:
     if isinstance(outcome, Said):
         return Answer(outcome.text, message=outcome.message, cut=outcome.cut, cost=cost)
-    return Answer(status=outcome.status, message=outcome.message, cost=cost)
+    return Answer(status=outcome.status, message=outcome.message, cut=outcome.cut, cost=cost)
 
 
-def _seed(seed: int, copy: int) -> int:
+def seed_of(seed: int, copy: int) -> int:
+    """The seed that is sent for one of several answers."""
     return int.from_bytes(hashlib.sha256(f"{seed} {copy}".encode()).digest()[:4], "big") >> 1
 
 

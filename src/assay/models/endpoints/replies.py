@@ -12,6 +12,8 @@ from assay.models.asking import Cost
 from assay.models.endpoints.transport import Reply
 from assay.scores import Status
 
+PART = "part"
+"""How an answer ended that was not read to its end."""
 _SHOWN = 200
 _IMPOSSIBLE = -9_000.0
 _ABOVE_ONE = 1e-3
@@ -33,13 +35,14 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class Said:
     """An answer as it was given. ``steps`` None where the endpoint gave no log-probabilities; ``cost`` None where it
-    did not count its tokens."""
+    did not count its tokens; ``part`` where it was not read to its end, because that was enough."""
 
     text: str
     cut: bool
     steps: tuple[Step, ...] | None
     cost: Cost | None
     message: str = ""
+    part: bool = False
 
 
 @final
@@ -47,7 +50,7 @@ class Said:
 class Failure:
     """Why there is no answer. ``again``: worth another attempt; ``closes``: every other row would fail like it;
     ``billed``: the tokens may have been spent; ``keeps``: it is an answer of the model's own, which is kept like one;
-    ``cost`` where the endpoint counted."""
+    ``cost`` where the endpoint counted; ``cut`` where it ended at the limit of tokens."""
 
     status: Status
     message: str
@@ -56,6 +59,7 @@ class Failure:
     billed: bool = False
     keeps: bool = False
     cost: Cost | None = None
+    cut: bool = False
 
 
 Read: TypeAlias = Said | Failure
@@ -86,8 +90,8 @@ def read_body(body: bytes) -> Read:
         why = clean(str(message.get("refusal") or "the endpoint's content filter ended the answer"))
         return Failure(Status.REFUSED, why, keeps=True, cost=cost)
     if not text:
-        return Failure(Status.EMPTY, _empty(ended, message), keeps=True, cost=cost)
-    return Said(text, ended == "length", steps, cost)
+        return Failure(Status.EMPTY, _empty(ended, message), keeps=True, cost=cost, cut=ended == "length")
+    return Said(text, ended == "length", steps, cost, part=ended == PART)
 
 
 def clean(text: str | bytes) -> str:

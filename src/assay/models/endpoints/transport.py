@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast, final
 
@@ -16,7 +16,10 @@ _CONNECT = 10.0
 @final
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A POST of JSON that may take ``seconds`` in all. ``headers`` may hold a key: neither they nor the body are shown.
+    """A request, a POST of JSON, that may take ``seconds`` in all. ``headers`` may hold a key: neither they nor the
+    body are shown.
+    ``enough`` is given each piece of the body as it comes; once it says so nothing more is read, and the connection is
+    closed: what came is the body.
 
     Raises:
         ValueError: another address than http(s).
@@ -26,6 +29,8 @@ class Request:
     body: bytes = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     seconds: float
+    enough: Callable[[bytes], bool] | None = field(default=None, repr=False)
+    method: str = "POST"
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
@@ -85,9 +90,9 @@ class Httpx:
         timeout = httpx.Timeout(request.seconds, connect=min(request.seconds, _CONNECT), pool=request.seconds)
         try:
             with self._client.stream(
-                "POST", request.url, content=request.body, headers=dict(request.headers), timeout=timeout
+                request.method, request.url, content=request.body, headers=dict(request.headers), timeout=timeout
             ) as found:
-                body = _whole(found.iter_bytes(), ends, request.seconds)
+                body = _whole(found.iter_bytes(), ends, request)
                 return Reply(found.status_code, _lower(found.headers), body)
         except httpx.TimeoutException as error:
             raise TransportError(_late(request.seconds), late=True) from error
@@ -106,10 +111,11 @@ class Urllib:
         import urllib.request
 
         ends = time.monotonic() + request.seconds
-        asked = urllib.request.Request(request.url, request.body, dict(request.headers), method="POST")  # noqa: S310
+        body = request.body or None
+        asked = urllib.request.Request(request.url, body, dict(request.headers), method=request.method)  # noqa: S310
         try:
             with _opener().open(asked, timeout=request.seconds) as found:
-                body = _whole(iter(lambda: found.read1(_PIECE), b""), ends, request.seconds)
+                body = _whole(iter(lambda: found.read1(_PIECE), b""), ends, request)
                 return Reply(int(found.status), _lower(found.headers), body)
         except TimeoutError as error:
             raise TransportError(_late(request.seconds), late=True) from error
@@ -134,14 +140,16 @@ def _opener() -> Any:
     return urllib.request.build_opener(Plain)
 
 
-def _whole(pieces: Iterable[bytes], ends: float, seconds: float) -> bytes:
+def _whole(pieces: Iterable[bytes], ends: float, request: Request) -> bytes:
     body = bytearray()
     for piece in pieces:
         body += piece
         if len(body) > _LONGEST:
             raise TransportError(f"the reply is longer than {_LONGEST:,} bytes")
         if time.monotonic() > ends:
-            raise TransportError(_late(seconds), late=True)
+            raise TransportError(_late(request.seconds), late=True)
+        if request.enough is not None and request.enough(piece):
+            break
     return bytes(body)
 
 
