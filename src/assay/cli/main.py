@@ -34,6 +34,7 @@ from assay.cli import (
     search,
     train,
     verify,
+    view,
     watch,
 )
 
@@ -75,6 +76,7 @@ _add(quickstart.quickstart)
 _add(new.new)
 _add(train.train)
 _add(score.score)
+_add(view.view)
 _add(audit.audit)
 _add(bench.bench)
 _add(compare.compare)

@@ -1,0 +1,52 @@
+"""Where pages keep what they made of a file: a folder for each state of it, and arrays that are whole or absent."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from assay.runs.files import write_whole
+
+Array = npt.NDArray[Any]
+_VERSION = 1
+
+
+def cache_folder() -> Path:
+    """``$XDG_CACHE_HOME/assay/view``, by default under ``~/.cache``."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "assay" / "view"
+
+
+def state_of(path: Path) -> str:
+    """16 hexadecimal digits that change with a file's place, size or time of change; of a folder with any file's."""
+    digest = hashlib.sha256(f"{_VERSION} {path.resolve()}".encode())
+    for file in sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]:
+        found = file.stat()
+        digest.update(f"\x1f{file}\x1e{found.st_size}\x1e{found.st_mtime_ns}".encode())
+    return digest.hexdigest()[:16]
+
+
+def folder_of(path: Path, cache: Path) -> Path:
+    """The folder of ``cache`` for ``path`` as it is now; made where it is not there."""
+    folder = cache / f"{path.name[:40]}-{state_of(path)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def kept(path: Path, dtype: str, make: Callable[[], Array]) -> Array:
+    """The array at ``path``, mapped into memory, not read; made and written first where it is not there."""
+    if not path.exists():
+        array = make().astype(dtype, copy=False)
+        write_whole(path, lambda file: array.tofile(file))
+    return mapped(path, dtype)
+
+
+def mapped(path: Path, dtype: str) -> Array:
+    """The array of a file, mapped into memory."""
+    return np.memmap(path, dtype=dtype, mode="r") if path.stat().st_size else np.zeros(0, dtype=dtype)
