@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast, final
 
 from assay.records import Record
 from assay.rewards.base import Reward, fingerprint, name_of, score, spec_of
-from assay.runs.content import content_of
+from assay.runs.content import Content, content_of
 from assay.runs.files import StorageError
 from assay.runs.reading import scores_from
 from assay.runs.results import rows_of
@@ -217,20 +217,20 @@ def may_be_kept(spec: Spec) -> bool:
     return spec.deterministic and spec.order_invariant
 
 
-def contents_of(record: Record, spec: Spec) -> tuple[bytes | None, ...]:
-    """What each response of a record is kept under; None for one that cannot be.
+def kept_under(content: Content, spec: Spec) -> tuple[bytes | None, ...]:
+    """What each response of a record of this content is kept under; None for one that cannot be.
 
     For a score that means something only beside the other responses, those belong to the content, in their order.
     """
-    content = content_of(record, spec.needs)
+    nothing = (None,) * len(content.responses)
     if content.prompt is None:
-        return (None,) * len(record.responses)
+        return nothing
     if spec.scale == "absolute":
         return tuple(each and hashlib.sha256(content.prompt + each).digest() for each in content.responses)
     if None in content.responses:
-        return (None,) * len(record.responses)
+        return nothing
     group = content.prompt + b"".join(cast("tuple[bytes, ...]", content.responses))
-    return tuple(hashlib.sha256(group + b"%d" % place).digest() for place in range(len(record.responses)))
+    return tuple(hashlib.sha256(group + b"%d" % place).digest() for place in range(len(content.responses)))
 
 
 def cached(reward: Reward, cache: ScoreCache) -> Reward:
@@ -263,7 +263,7 @@ class _Cached:
         if not may_be_kept(spec):
             return score(self.reward, records)
         mark = fingerprint(self.reward)
-        contents = [content for record in records for content in contents_of(record, spec)]
+        contents = [mark for record in records for mark in kept_under(content_of(record, spec.needs), spec)]
         rows = self._found(mark, contents)
         missing = _missing(rows, records, together=spec.scale == "within_group")
         if missing:

@@ -1,0 +1,300 @@
+"""One version of a reward at work: what waits for it, the thread that computes, and what happens when that dies."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import final
+
+from assay.media import Text
+from assay.records import Record
+from assay.runs.files import StorageError
+from assay.runs.score_cache import CacheError, ScoreCache
+from assay.scores import Status
+from assay.serving.batching import Known, Measure, Work, add_units, known, work_of
+from assay.serving.metrics import LaneMetrics, Metrics
+from assay.serving.problems import Overloaded, TooLarge, Unavailable
+from assay.serving.queue import Batch, Queue, QueueLimits, Request, Row, abstention
+from assay.serving.workers import Done, EngineError, Entry, Facts, Thread, engine_of
+
+_LOG = logging.getLogger(__name__)
+_LONGEST_PAUSE = 30.0
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The cache of scores, if there is one, and the thread that reads media and asks it, so that the loop never waits
+    for a disk."""
+
+    cache: ScoreCache | None
+    thread: Thread
+    metrics: Metrics
+
+    def find(self, mark: str, records: Sequence[Known]) -> list[Row | None]:
+        """The rows that are kept; none where the cache fails, which is counted."""
+        kept = [content for each in records for content in each.kept]
+        if self.cache is None:
+            return [None] * len(kept)
+        try:
+            return list(self.cache.find(mark, kept))
+        except CacheError as error:
+            self._failed(error)
+            return [None] * len(kept)
+
+    def keep(self, mark: str, work: Work, rows: Sequence[Row]) -> None:
+        """Keep what was computed; a cache that fails costs time, never an answer."""
+        if self.cache is None:
+            return
+        try:
+            self.cache.keep(mark, work.kept(rows))
+        except (CacheError, StorageError) as error:
+            self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        self.metrics.lost.inc()
+        _LOG.warning("scoring without the cache: %s", error)
+
+
+@final
+class Lane:
+    """The queue of one version, and the one thread in which it computes.
+
+    When the process of an isolated reward dies, the rows that it had are ``UNAVAILABLE`` and it is started again: at
+    once the first time, then after pauses that double up to 30 s until it has answered again. A reward whose files are
+    no longer those that it was started from stays down.
+    """
+
+    def __init__(self, entry: Entry, limits: QueueLimits, shelf: Shelf) -> None:
+        self.entry = entry
+        self.queue = Queue(limits)
+        self._limits = limits
+        self._shelf = shelf
+        self._measure = Measure()
+        self._engine = engine_of(entry, limits.hang)
+        self._thread = Thread(f"assay-{entry.name}")
+        self._facts: Facts | None = None
+        self._metrics: LaneMetrics | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._some, self._full = asyncio.Event(), asyncio.Event()
+        self._now: Batch | None = None
+        self._rate = 0.0
+        self._pause = 0.0
+        self._problem: str | None = "it is not loaded yet"
+
+    @property
+    def facts(self) -> Facts:
+        """What the reward is. Only of a lane that was opened."""
+        assert self._facts is not None
+        return self._facts
+
+    @property
+    def metrics(self) -> LaneMetrics:
+        """Its figures. Only of a lane that was opened."""
+        assert self._metrics is not None
+        return self._metrics
+
+    @property
+    def ready(self) -> bool:
+        """Whether the reward can be computed."""
+        return self._problem is None
+
+    async def open(self) -> None:
+        """Load the reward. Raises what loading it raises."""
+        self._facts = await self._thread.run(self._engine.open)
+
+    def begin(self) -> None:
+        """Take requests."""
+        self._metrics = self._shelf.metrics.of(self.entry.name, self.facts.fingerprint)
+        self._set_problem(None)
+        self._task = asyncio.create_task(self._run(), name=f"assay-{self.entry.name}")
+
+    def tokens(self, records: Sequence[Record]) -> int:
+        """About how many tokens the records are."""
+        messages = (m for r in records for m in (*r.prompt, *(m for each in r.responses for m in each.messages)))
+        return self._measure.of(messages)
+
+    async def rows(self, records: Sequence[Record], seconds: float) -> list[Row]:
+        """A row for each response, in order.
+
+        Raises:
+            Unavailable: the reward cannot be computed now.
+            TooLarge: the records are more than the queue can hold.
+            Overloaded: they are more than it has room for.
+        """
+        if self._problem is not None:
+            raise Unavailable(f"{self.entry.name}: {self._problem}", retry_after=max(self._pause, 1.0))
+        loop = asyncio.get_running_loop()
+        arrived = loop.time()
+        found, rows = await self._looked_up(records)
+        finished: asyncio.Future[None] = loop.create_future()
+        request = Request(rows, arrived, arrived + seconds, partial(_finish, finished))
+        if request.left:
+            add_units(request, found, self.facts.spec, self._measure)
+            self._admit(request)
+            timer = loop.call_at(request.deadline, self._time_out, request)
+            try:
+                await finished
+            finally:
+                timer.cancel()
+                self.queue.remove(request)
+                self.metrics.queued.set(self.queue.tokens)
+        return [row if row is not None else abstention(Status.FAILED, "lost") for row in request.rows]
+
+    async def close(self, seconds: float) -> bool:
+        """End it: what still waits or is being computed is ``UNAVAILABLE``. Whether its thread ended in time."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        self._set_problem("the server has stopped")
+        units = self._now.units if self._now is not None else ()
+        for request in [*self.queue.requests, *(unit.request for unit in units)]:
+            self.queue.remove(request)
+            request.give_up(Status.UNAVAILABLE, "the server stopped before it was judged")
+        if self._now is not None or self._task is None:
+            self._engine.kill()
+        closing = asyncio.ensure_future(self._thread.run(self._engine.close))
+        done, _ = await asyncio.wait([closing], timeout=seconds)
+        return self._thread.stop(1.0 if done else 0.0)
+
+    async def _looked_up(self, records: Sequence[Record]) -> tuple[list[Known], list[Row | None]]:
+        """The records by content, and the rows of them that the cache holds."""
+        caching = self._shelf.cache is not None
+        if not caching and not self.facts.spec.needs and _only_text(records):
+            found = known(records, self.facts.spec, caching=False)
+            return found, [None for each in found for _ in each.kept]
+        found = await self._shelf.thread.run(known, records, self.facts.spec, caching=caching)
+        if not caching:
+            return found, [None for each in found for _ in each.kept]
+        rows = await self._shelf.thread.run(self._shelf.find, self.facts.fingerprint, found)
+        hits = sum(row is not None for row in rows)
+        self.metrics.hits.inc(hits)
+        self.metrics.misses.inc(len(rows) - hits)
+        return found, rows
+
+    def _admit(self, request: Request) -> None:
+        if not self.queue.could_hold(request):
+            raise TooLarge(
+                f"a request of about {request.tokens} tokens in {request.waiting} responses; at most "
+                f"{self._limits.tokens} tokens and {self._limits.rows} responses may wait: send it in parts"
+            )
+        if not self.queue.has_room(request):
+            raise Overloaded(
+                f"{self.queue.tokens} tokens wait, of at most {self._limits.tokens}", retry_after=self._relief(request)
+            )
+        self.queue.add(request)
+        self.metrics.queued.set(self.queue.tokens)
+        self._some.set()
+        if self.queue.tokens >= self._limits.batch_tokens:
+            self._full.set()
+
+    def _relief(self, request: Request) -> float:
+        """Seconds until, at the measured rate, there is room for the request and half of what waits is done."""
+        if not self._rate:
+            return 1.0
+        needed = max(self.queue.tokens + request.tokens - self._limits.tokens, self.queue.tokens / 2)
+        return min(max(needed / self._rate, 0.1), 600.0)
+
+    def _time_out(self, request: Request) -> None:
+        self.queue.time_out(request)
+        self.metrics.queued.set(self.queue.tokens)
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._company()
+            self.queue.expire(loop.time())
+            batch = self.queue.take()
+            self.metrics.queued.set(self.queue.tokens)
+            if batch.units:
+                self._now = batch
+                await self._compute(batch)
+                self._now = None
+
+    async def _company(self) -> None:
+        """Until there is something to compute, and a batch is full or the first of it has waited long enough."""
+        while not len(self.queue):
+            self._some.clear()
+            await self._some.wait()
+        self._full.clear()
+        left = self.queue.arrived + self._limits.wait - asyncio.get_running_loop().time()
+        if left > 0 and self.queue.tokens < self._limits.batch_tokens:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._full.wait(), left)
+
+    async def _compute(self, batch: Batch) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for request in {unit.request: None for unit in batch.units}:
+            self.metrics.waiting.observe(began - request.arrived)
+        try:
+            work = work_of(batch.units)
+            done = await self._thread.run(self._computed, work)
+            work.settle(done.rows)
+        except EngineError as error:
+            _give_up(batch, Status.UNAVAILABLE, str(error))
+            await self._revive(str(error))
+        except Exception as error:  # noqa: BLE001 - a batch that cannot be computed must not end the lane
+            _LOG.exception("a batch of %s failed", self.entry.name)
+            _give_up(batch, Status.FAILED, traceback.format_exception_only(error)[-1].strip())
+        else:
+            self._count(batch, work, done, loop.time() - began)
+
+    def _computed(self, work: Work) -> Done:
+        done = self._engine.compute(work.pieces)
+        self._shelf.keep(self.facts.fingerprint, work, done.rows)
+        return done
+
+    def _count(self, batch: Batch, work: Work, done: Done, seconds: float) -> None:
+        self._pause = 0.0
+        self._measure.learn(*done.sample)
+        rate = batch.tokens / max(seconds, 1e-6)
+        self._rate = 0.7 * self._rate + 0.3 * rate if self._rate else rate
+        self.metrics.batch_rows.observe(len(done.rows))
+        self.metrics.batch_tokens.observe(batch.tokens)
+        self.metrics.computing.observe(seconds)
+        self.metrics.grouped.inc(work.grouped)
+
+    async def _revive(self, why: str) -> None:
+        """Start the reward again until it is the one that it was."""
+        _LOG.warning("%s", why)
+        while True:
+            self._set_problem(why)
+            pause, self._pause = self._pause, min(max(2 * self._pause, 0.5), _LONGEST_PAUSE)
+            await asyncio.sleep(pause)
+            self.metrics.restarts.inc()
+            try:
+                facts = await self._thread.run(self._engine.open)
+            except Exception as error:  # noqa: BLE001 - it is tried again, and said meanwhile
+                why = traceback.format_exception_only(error)[-1].strip()
+                _LOG.warning("%s", why)
+                continue
+            if facts.fingerprint == self.facts.fingerprint:
+                break
+            why = "its files are no longer those that it was started from; start the server again to serve them"
+            await self._thread.run(self._engine.close)
+        self._set_problem(None)
+
+    def _set_problem(self, problem: str | None) -> None:
+        self._problem = problem
+        if self._metrics is not None:
+            self._metrics.ready.set(int(problem is None))
+
+
+def _finish(finished: asyncio.Future[None]) -> None:
+    if not finished.done():
+        finished.set_result(None)
+
+
+def _give_up(batch: Batch, status: Status, message: str) -> None:
+    for unit in batch.units:
+        unit.request.settle(unit.places, [abstention(status, message)] * len(unit.places))
+
+
+def _only_text(records: Sequence[Record]) -> bool:
+    return all(isinstance(part, Text) for record in records for part in record.parts())

@@ -1,0 +1,317 @@
+"""Where a reward computes: in a thread of this process, or in a process of its own that may die without harm."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import multiprocessing
+import os
+import pickle
+import queue
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, ParamSpec, Protocol, TypeVar, cast, final
+
+from assay.records.record import Message
+from assay.rewards.base import Reward, fingerprint, name_of, spec_of
+from assay.serving.batching import Piece, judged, size_of
+from assay.serving.queue import Row
+from assay.spec import Spec
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_SAMPLE = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A reward to serve: its name, and what makes it (``functools.partial(assay.load, reference)``).
+
+    Entries of one name are versions of it; the first given is the current one. ``isolated``: it computes in a process
+    of its own, and ``load`` must then be picklable.
+    """
+
+    name: str
+    load: Callable[[], Reward]
+    isolated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a loaded reward is."""
+
+    fingerprint: str
+    recipe: str
+    spec: Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Rows in the order of the responses, and what a sample of the text was: bytes and the reward's own tokens."""
+
+    rows: Sequence[Row]
+    sample: tuple[int, int] = (0, 0)
+
+
+class Engine(Protocol):
+    """A reward that can be opened, asked and closed; each call blocks."""
+
+    def open(self) -> Facts:
+        """Load it, again if it was open before."""
+        ...
+
+    def compute(self, pieces: Sequence[Piece]) -> Done:
+        """Judge.
+
+        Raises:
+            EngineError: what computes has died.
+        """
+        ...
+
+    def close(self) -> None:
+        """End it."""
+        ...
+
+    def kill(self) -> None:
+        """End it now, whatever it is doing, from any thread, where that can be done."""
+        ...
+
+
+class EngineError(RuntimeError):
+    """The process that computes a reward has died, or could not be started; the text says how."""
+
+
+def engine_of(entry: Entry, hang: float) -> Engine:
+    """Where an entry computes."""
+    return _Apart(entry, hang) if entry.isolated else _Here(entry)
+
+
+@final
+class _Here:
+    """A reward in this process."""
+
+    def __init__(self, entry: Entry) -> None:
+        self._entry = entry
+        self._reward: Reward | None = None
+
+    def open(self) -> Facts:
+        self._reward = self._entry.load()
+        return _facts(self._reward)
+
+    def compute(self, pieces: Sequence[Piece]) -> Done:
+        assert self._reward is not None
+        return _done(self._reward, pieces)
+
+    def close(self) -> None:
+        self._reward = None
+
+    def kill(self) -> None:
+        """Nothing ends a call in this process; its thread is left to itself."""
+
+
+def _facts(reward: Reward) -> Facts:
+    return Facts(fingerprint(reward), name_of(reward), spec_of(reward))
+
+
+def _done(reward: Reward, pieces: Sequence[Piece]) -> Done:
+    return Done(judged(reward, pieces), _sample(reward, pieces[0].record.prompt))
+
+
+def _sample(reward: Reward, messages: Sequence[Message]) -> tuple[int, int]:
+    """Bytes and tokens of the start of a text, by the tokeniser of the reward's backbone; zeros where it has none."""
+    tokenizer: Any = getattr(getattr(reward, "backbone", None), "tokenizer", None)
+    text = "\n".join(message.text for message in messages)[:_SAMPLE]
+    if tokenizer is None or not text:
+        return 0, 0
+    return size_of(text), len(cast("list[int]", tokenizer.encode(text, add_special_tokens=False)))
+
+
+@final
+class _Apart:
+    """A reward in a process of its own. What goes through the pipe was made by this program at both ends."""
+
+    def __init__(self, entry: Entry, hang: float) -> None:
+        self._entry = entry
+        self._hang = hang
+        self._process: BaseProcess | None = None
+        self._pipe: Connection | None = None
+
+    def open(self) -> Facts:
+        self.close()
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(
+            target=_serve, args=(theirs, self._entry.load), name=f"assay-{self._entry.name}", daemon=True
+        )
+        process.start()
+        atexit.register(process.kill)  # it minds no SIGTERM, and would be waited for
+        theirs.close()
+        self._process, self._pipe = process, ours
+        found = self._received(None)
+        if isinstance(found, Facts):
+            return found
+        self.close()
+        raise EngineError(f"{self._entry.name} could not be loaded: {found}")
+
+    def compute(self, pieces: Sequence[Piece]) -> Done:
+        message = pickle.dumps(pieces, protocol=pickle.HIGHEST_PROTOCOL)
+        if self._pipe is None:
+            raise EngineError("its process is not running")
+        try:
+            self._pipe.send_bytes(message)
+        except OSError:
+            raise self._death() from None
+        found = self._received(self._hang)
+        if not isinstance(found, Done):
+            raise RuntimeError(str(found))
+        return found
+
+    def close(self) -> None:
+        process, pipe, self._process, self._pipe = self._process, self._pipe, None, None
+        if pipe is not None:
+            pipe.close()
+        if process is not None:
+            process.join(2.0)
+            if process.is_alive():
+                process.kill()
+                process.join()
+            atexit.unregister(process.kill)
+            process.close()
+
+    def kill(self) -> None:
+        process = self._process
+        if process is not None:
+            with contextlib.suppress(ValueError):  # closed in this instant
+                process.kill()
+
+    def _received(self, seconds: float | None) -> object:
+        assert self._pipe is not None
+        assert self._process is not None
+        ready = wait([self._pipe, self._process.sentinel], seconds)
+        if not ready:
+            self._process.kill()
+            raise self._death(f"it computed for more than {seconds:g} s")
+        try:
+            if self._pipe not in ready and not self._pipe.poll():
+                raise EOFError
+            return pickle.loads(self._pipe.recv_bytes())  # noqa: S301 - from our own child
+        except (EOFError, OSError):
+            raise self._death() from None
+
+    def _death(self, why: str = "") -> EngineError:
+        """Close what is left of the process, and how it ended."""
+        process = self._process
+        code: int | None = None
+        if process is not None:
+            process.join(2.0)
+            code = process.exitcode
+        self.close()
+        return EngineError(f"the process of {self._entry.name} died: {why or _how(code)}")
+
+
+def _how(code: int | None) -> str:
+    if code is None:
+        return "it stopped answering"
+    if code >= 0:
+        return f"it exited with code {code}"
+    with contextlib.suppress(ValueError):
+        name = signal.Signals(-code).name
+        return f"{name}, as when memory runs out" if name == "SIGKILL" else name
+    return f"signal {-code}"
+
+
+def _serve(pipe: Connection, load: Callable[[], Reward]) -> None:
+    """The life of a process that computes a reward: it ends with the pipe, or with its parent.
+
+    Signals that reach the whole group or service (Ctrl-C, systemd's stop) are the parent's, which drains.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        reward = load()
+        facts = _facts(reward)
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the parent has to hear of it
+        _send(pipe, _line(error))
+        return
+    _send(pipe, facts)
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            _send(pipe, _answer(reward, pipe.recv_bytes()))
+
+
+def _answer(reward: Reward, message: bytes) -> Done | str:
+    try:
+        pieces: Sequence[Piece] = pickle.loads(message)  # noqa: S301 - from our own parent
+        return _done(reward, pieces)
+    except Exception as error:  # noqa: BLE001 - a message that cannot be read is its rows' failure
+        return _line(error)
+
+
+def _send(pipe: Connection, value: object) -> None:
+    pipe.send_bytes(pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL))
+
+
+def _line(error: BaseException) -> str:
+    return traceback.format_exception_only(error)[-1].strip()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
+
+
+@final
+class Thread:
+    """One thread that does what it is given, in order. It does not keep the program from ending."""
+
+    def __init__(self, name: str) -> None:
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """The result of a call in the thread; cancelling the wait does not stop the call."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def call() -> None:
+            try:
+                result = function(*args, **kwargs)
+            except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
+                _tell(loop, future, error, failed=True)
+            else:
+                _tell(loop, future, result, failed=False)
+
+        self._calls.put(call)
+        return await future
+
+    def stop(self, seconds: float) -> bool:
+        """End the thread behind what it was given; whether it ended within ``seconds``."""
+        self._calls.put(None)
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()
+
+
+def _tell(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], value: Any, *, failed: bool) -> None:
+    def settle() -> None:
+        if not future.done():
+            if failed:
+                future.set_exception(value)
+            else:
+                future.set_result(value)
+
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+        loop.call_soon_threadsafe(settle)
