@@ -229,3 +229,17 @@ def test_whatever_can_be_asked_makes_a_reward(ask: str) -> None:
     judge = load(f"judge:x@http://127.0.0.1:9/v1?by=odds&ask={ask}&column=gold")
     assert spec_of(judge).modalities >= {"text", "image"}
     assert spec_of(judge).needs == (("gold",) if ask in ("correctness", "rubric") else ())
+
+
+def test_a_second_annotation_keeps_the_first_and_one_by_the_same_name_is_refused(place: Path) -> None:
+    assert annotate(place, "--by", f"one={place}/judges.py:moody").exit_code == 0
+    second = ["annotate", str(place / "out.jsonl"), "-o", str(place / "both.jsonl"), "--json"]
+    done = CliRunner().invoke(app, [*second, "--by", f"two={place}/judges.py:moody"])
+    assert done.exit_code == 0, done.output
+    assert [list(row.context["annotation"]) for row in read(place / "both.jsonl")] == [["one", "two"]] * 5
+    facts = json.loads(done.stdout)
+    assert (facts["judged"], facts["cost"]["calls"]) == (15, 15)
+    asked = (place / "asked").read_text()
+    again = CliRunner().invoke(app, [*second[:3], str(place / "again.jsonl"), "--by", f"one={place}/judges.py:moody"])
+    assert "record r0 is annotated by 'one' already" in str(again.exception)
+    assert (place / "asked").read_text() == asked

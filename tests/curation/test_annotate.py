@@ -146,3 +146,26 @@ def test_annotated_records_go_through_files_of_other_formats(tmp_path) -> None:
 def test_annotations_that_make_no_sense(wrong) -> None:
     with pytest.raises(ValueError, match=r"needs a judge|has no 'zeal'"):
         annotated(RECORDS, **wrong)
+
+
+def test_an_earlier_annotation_stays_beside_a_new_one() -> None:
+    once = annotated(RECORDS, {"length": longer})
+    twice = annotated(once, {"short": shorter, "silent": silent})
+    third = annotated(twice, {"a": longer, "b": longer})
+    assert list(third[0].context[COLUMN]) == ["length", "short", "silent", "a", "b"]
+    assert third[0].context[COLUMN]["length"] == once[0].context[COLUMN]["length"]
+    assert third[0].feedback[: len(twice[0].feedback)] == twice[0].feedback
+    assert [item.rater for item in of(third[0], Ranking)] == ["length", TOGETHER, f"{TOGETHER} 2"]
+    assert {vote.rater for vote in voters(third)[0].feedback} == {"length", "short", "silent", "a", "b", PEOPLE}
+    assert spent(third).judged == 5 * spent(once).judged - 1
+    assert spent(third, ["a", "b"]) == replace(spent(once), cost=spent(once).cost + spent(once).cost, judged=10)
+    assert (is_whole(third[0]), is_whole(third[0], ["a", "b"]), is_whole(third[0], ["nobody"])) == (False, True, False)
+
+
+def test_what_would_be_overwritten_is_refused_with_a_remedy() -> None:
+    once = annotated(RECORDS, {"length": longer})
+    with pytest.raises(ValueError, match="annotated by 'length' already: give this judge another name"):
+        annotated(once, {"length": shorter})
+    for own in ("a label of mine", {"mine": 3}, ["x"]):
+        with pytest.raises(ValueError, match="no judge wrote, and it is not overwritten: rename it"):
+            annotated([replace(RECORDS[0], context={COLUMN: own})], {"length": longer})

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from assay.cli.inputs import UsageError, counted, open_records, open_reward, refuse_overwriting, report_bad_rows, show
+from assay.cli.labelled import Job, Resume, costed, labelled
 from assay.cli.options import DataArgument, Device, DryRun, Dtype, Json, Limit, MaxErrors, Seed
-from assay.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from assay.benchmarks.agreement import RaterAgreement
     from assay.curation.annotate import Spent
-    from assay.models.asking import Cost
     from assay.records import Record
     from assay.rewards.base import Reward
 
@@ -40,7 +39,7 @@ def annotate(
     to: Annotated[str, typer.Option("--to", help="The format of --export; an unknown name lists them.")] = "trl",
     batch: Annotated[int, typer.Option("--batch", help="Records asked about and committed at a time.", min=1)] = 8,
     limit: Limit = None,
-    resume: Annotated[bool, typer.Option("--resume/--no-resume", help="Go on, or start over.")] = True,
+    resume: Resume = True,
     retry: Annotated[
         bool, typer.Option("--retry", help="Ask again about records of which a judgement failed.")
     ] = False,
@@ -63,8 +62,8 @@ def annotate(
 
     Example: assay annotate answers.jsonl --by judge:gpt-4o@https://api.openai.com/v1?key=OPENAI_API_KEY -o rated.jsonl
     """
-    from assay.curation.annotate import spent
-    from assay.records import read, write
+    from assay.curation.annotate import check_earlier, spent
+    from assay.records import write
 
     refuse_overwriting(output, data)
     records = open_records(data, limit, keep_going)
@@ -77,11 +76,12 @@ def annotate(
         said = f"{counted(len(rows), 'record')}, {counted(responses, 'response')}, by {', '.join(references)}"
         show(facts | {"judges": list(references)}, as_json, [said])
         raise typer.Exit(int(bad > max_errors))
+    check_earlier(rows, references)
     judges = {name: open_reward(reference, device, dtype, seed) for name, reference in references.items()}
-    _run(rows, judges, output, _aspects(judges, aspect or []), tied, batch=batch, resume=resume, retry=retry)
-    done = list(read(output))
+    own = _aspects(judges, aspect or [])
+    done = _run(rows, judges, output, own, tied, batch=batch, resume=resume, retry=retry)
     written = write(done, export, format=to, on_error="collect") if export is not None else None
-    found = spent(done)
+    found = spent(done, tuple(judges))
     failed = sum(found.failed.values())
     agreed = _agreement(done, seed)
     facts = _facts(done, found, agreed) | {"bad_rows": bad, "output": str(output)}
@@ -123,39 +123,26 @@ def _run(
     batch: int,
     resume: bool,
     retry: bool,
-) -> None:
-    from assay.curation.annotate import annotated, is_whole, spent
+) -> list[Record]:
+    from functools import partial
+
+    from assay.curation import annotate as annotation
     from assay.models.asking import Cost
-    from assay.records import read
     from assay.rewards.base import fingerprint
-    from assay.runs.label import label_in_batches
-    from assay.runs.results import sidecar
 
     total = Cost()
+    names = tuple(judges)
 
     def ask(records: Sequence[Record]) -> list[Record]:
         nonlocal total
-        done = annotated(records, judges, aspects=aspects, tied=tied)
-        total += spent(done).cost
+        done = annotation.annotated(records, judges, aspects=aspects, tied=tied)
+        total += annotation.spent(done, names).cost
         return done
 
     recipe = f"annotate({ {name: fingerprint(judge) for name, judge in judges.items()} }, {aspects}, tied={tied})"
-    with progress_bar("annotating", "records", lambda: _money(total)) as update:
-        label_in_batches(ask, rows, output, recipe=recipe, batch=batch, resume=resume, progress=update)
-    whole = {record.id: record for record in read(output) if is_whole(record)}
-    if not retry or len(whole) == len(rows):
-        return
-
-    def again(records: Sequence[Record]) -> list[Record]:
-        asked = iter(ask([record for record in records if record.id not in whole]))
-        return [whole[record.id] if record.id in whole else next(asked) for record in records]
-
-    second = output.with_name(output.stem + ".retry.jsonl")
-    asked_again = f"{recipe}, again but for {sorted(whole)}"
-    with progress_bar("asking again", "records", lambda: _money(total)) as update:
-        label_in_batches(again, rows, second, recipe=asked_again, batch=batch, progress=update)
-    second.replace(output)
-    sidecar(second).unlink()
+    whole = partial(annotation.is_whole, judges=names)
+    job = Job("annotating", recipe, ask, whole, batch, lambda: costed(total))
+    return labelled(job, rows, output, resume=resume, retry=retry)
 
 
 def _agreement(done: Sequence[Record], seed: int) -> RaterAgreement | None:
@@ -192,14 +179,9 @@ def _lines(done: Sequence[Record], found: Spent, agreed: RaterAgreement | None, 
     lines = [f"{counted(len(done), 'record')}, {counted(found.judged, 'judgement')}: {made}"]
     if found.failed:
         lines.append("not judged: " + ", ".join(f"{count:,} {status}" for status, count in found.failed.items()))
-    lines.append(f"cost: {_money(found.cost)}")
+    lines.append(f"cost: {costed(found.cost)}")
     if agreed is not None:
         alpha = agreed.alpha
         said = f"agreement of {agreed.raters} raters on {counted(agreed.items, 'pair')}"
         lines.append(f"{said}: alpha {alpha.value:.3f} [{alpha.low:.3f}, {alpha.high:.3f}]")
     return [*lines, f"written to {output}"]
-
-
-def _money(cost: Cost) -> str:
-    money = f", {cost.money:.4f} in money" if cost.money else ""
-    return f"{counted(cost.calls, 'call')}, {cost.read:,} tokens read, {cost.written:,} written{money}"

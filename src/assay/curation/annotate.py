@@ -10,7 +10,8 @@ Source: Wu et al., Multimodal Large Language Model is a Human-Aligned Annotator 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, TypeAlias, cast, final
@@ -42,19 +43,55 @@ def annotated(
 
     A response that a judge could not judge has no rating of it, and one that any judge could not judge takes no part in
     the ranking; the context column ``annotation`` says of each judge the status of every response, the messages of
-    those that failed, and what it cost.
+    those that failed, and what it cost. What judges said in an earlier annotation stays beside it; the pool of several
+    is then the rater ``judges 2``, and so on.
 
     Raises:
-        ValueError: no judge, ``tied`` below 0, or an aspect that a judge's scores do not have.
+        ValueError: no judge, ``tied`` below 0, an aspect that a judge's scores do not have, a record that was annotated
+            by a judge of the same name, or one whose column ``annotation`` holds something else.
         ContractError: a judge breaks the contract of rewards.
     """
     if not judges or tied < 0:
         raise ValueError(f"annotation needs a judge, and tied at least 0, got {len(judges)} and {tied}")
+    check_earlier(records, judges)
     said = {name: _by_record(score_each(judge, records), len(records)) for name, judge in judges.items()}
     return [
         _annotated(record, {name: rows[number] for name, rows in said.items()}, aspects, tied)
         for number, record in enumerate(records)
     ]
+
+
+def check_earlier(records: Sequence[Record], judges: Iterable[str]) -> None:
+    """See that annotating records by judges of these names overwrites nothing.
+
+    Raises:
+        ValueError: it would; see `annotated`.
+    """
+    for record in records:
+        if twice := sorted(earlier(record).keys() & set(judges)):
+            raise ValueError(
+                f"record {record.id} is annotated by {twice[0]!r} already: give this judge another name "
+                f"(--by NAME=...), or take the records without that annotation"
+            )
+
+
+def earlier(record: Record) -> Mapping[str, Mapping[str, Any]]:
+    """What the column ``annotation`` of a record says, by judge; empty without one.
+
+    Raises:
+        ValueError: it is no annotation of judges.
+    """
+    held: object = record.context.get(COLUMN, {})
+    entries = cast("Mapping[str, Any]", held) if isinstance(held, Mapping) else None
+    if entries is not None and all(map(_is_entry, entries.values())):
+        return entries
+    raise ValueError(
+        f"record {record.id} has a column {COLUMN!r} that no judge wrote, and it is not overwritten: rename it"
+    )
+
+
+def _is_entry(held: object) -> bool:
+    return isinstance(held, Mapping) and {"status", "cost"} <= cast("Mapping[str, Any]", held).keys()
 
 
 def preferences(ranking: Ranking) -> list[Preference]:
@@ -77,7 +114,7 @@ def voters(records: Sequence[Record]) -> list[Record]:
 
 
 def _votes(record: Record) -> list[Preference]:
-    judges = cast("Mapping[str, Any]", record.context.get(COLUMN, {}))
+    judges = earlier(record)
     by_rater: dict[str, list[Rating]] = {}
     for item in record.feedback:
         if isinstance(item, Rating) and item.criterion is None and item.rater in judges:
@@ -88,10 +125,20 @@ def _votes(record: Record) -> list[Preference]:
             same, first = one.value == other.value, one.value >= other.value
             pair = (one.response, other.response) if first else (other.response, one.response)
             found.append(Preference(*pair, probability=0.5 if same else 1.0, tie=same, rater=rater))
-    own = [item for item in record.feedback if item.rater not in judges and item.rater != TOGETHER]
+    own = [item for item in record.feedback if item.rater not in judges and not _is_pool(item.rater)]
     people = preferences_of(replace(record, feedback=tuple(own)))
     same_criterion = [item for item in people if item.criterion == people[0].criterion]
     return found + [replace(item, rater=item.rater or PEOPLE, criterion=None) for item in same_criterion]
+
+
+def _is_pool(rater: str | None) -> bool:
+    return rater is not None and re.fullmatch(rf"{TOGETHER}( \d+)?", rater) is not None
+
+
+def _pool(record: Record) -> str:
+    """The rater that the judges of a record are together: a new one beside those of earlier annotations."""
+    pools = {item.rater for item in record.feedback if _is_pool(item.rater)}
+    return f"{TOGETHER} {len(pools) + 1}" if pools else TOGETHER
 
 
 def ranked(values: Sequence[float], tied: float = 0.0) -> tuple[int | None, ...]:
@@ -115,11 +162,11 @@ class Spent:
     failed: Mapping[str, int]
 
 
-def spent(records: Sequence[Record]) -> Spent:
-    """What the annotation of records cost, and what failed, as their column ``annotation`` says."""
+def spent(records: Sequence[Record], judges: Sequence[str] | None = None) -> Spent:
+    """What the annotation of records by ``judges`` (all) cost, and what failed, as their column ``annotation`` says."""
     total, failed, judged = Cost(), dict[str, int](), 0
     for record in records:
-        for entry in cast("Mapping[str, Mapping[str, Any]]", record.context.get(COLUMN, {})).values():
+        for entry in _entries(record, judges):
             total += Cost(**entry["cost"])
             for status in entry["status"]:
                 if status == Status.OK:
@@ -129,10 +176,15 @@ def spent(records: Sequence[Record]) -> Spent:
     return Spent(total, judged, failed)
 
 
-def is_whole(record: Record) -> bool:
-    """Whether every judge could judge every response of an annotated record."""
-    entries = cast("Mapping[str, Mapping[str, Any]]", record.context.get(COLUMN, {}))
-    return bool(entries) and all(status == Status.OK for entry in entries.values() for status in entry["status"])
+def is_whole(record: Record, judges: Sequence[str] | None = None) -> bool:
+    """Whether every one of ``judges`` (all) could judge every response of an annotated record."""
+    entries = _entries(record, judges)
+    return bool(entries) and all(status == Status.OK for entry in entries for status in entry["status"])
+
+
+def _entries(record: Record, judges: Sequence[str] | None) -> list[Mapping[str, Any]]:
+    held = earlier(record)
+    return [held[name] for name in (held if judges is None else judges) if name in held]
 
 
 def _by_record(scores: Scores, count: int) -> list[Scores]:
@@ -152,9 +204,9 @@ def _annotated(record: Record, said: Mapping[str, Scores], aspects: Sequence[str
     together = [math.fsum(cells) / len(table) for cells in zip(*table, strict=True)]
     ranks = ranked(together, tied if len(table) == 1 else 0.0)
     if sum(rank is not None for rank in ranks) > 1:
-        ranking = Ranking(ranks, rater=next(iter(said)) if len(said) == 1 else TOGETHER)
+        ranking = Ranking(ranks, rater=next(iter(said)) if len(said) == 1 else _pool(record))
         feedback += [ranking, *preferences(ranking)]
-    told = {name: _told(scores) for name, scores in said.items()}
+    told = {**earlier(record), **{name: _told(scores) for name, scores in said.items()}}
     return replace(record, feedback=(*record.feedback, *feedback), context={**record.context, COLUMN: told})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from assay.models.answering import LocalModel
+from assay.models.generate import LanguageModel
 from assay.rewards.base import fingerprint, name_of
 from assay.rewards.learned import weights_fingerprint
 
@@ -16,8 +17,8 @@ def identity(model: object) -> str:
     Raises:
         TypeError: some part of it has no stable description.
     """
-    if isinstance(model, LocalModel):
-        own = model.model
+    own = model.model if isinstance(model, LocalModel) else model
+    if isinstance(own, LanguageModel):
         settings = (own.max_new_tokens, own.temperature, own.top_p)
         return fingerprint((weights_fingerprint(own.module), own.backbone.fingerprints(), settings))
     said = cast("Any", getattr(model, "fingerprint", None))

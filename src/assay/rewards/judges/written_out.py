@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     import torch
 
     from assay.models.answering import LocalModel
-    from assay.models.endpoints import Endpoint
 
 _FORM = re.compile(r"judge:(?P<model>[^?]+?)(?:@(?P<url>https?://[^?\s]+))?(?:\?(?P<options>.*))?", re.DOTALL)
 _NUMBERS: Mapping[str, Callable[[str], Any]] = {
@@ -108,7 +106,9 @@ def from_reference(text: str, *, device: str | torch.device = "auto", dtype: str
         raise JudgeReferenceError(f"{text!r} does not read judge:MODEL@URL?option=value, or judge:DIRECTORY")
     given = _options(found["options"] or "")
     name, url = found["model"], found["url"]
-    model = _local(name, given, device, dtype) if url is None else _endpoint(name, url, given)
+    from assay.models.endpoints.written_out import endpoint_of
+
+    model = _local(name, given, device, dtype) if url is None else endpoint_of(name, url, given)
     if given["ask"] == "listwise":
         return listwise(model, orders=given["orders"], seed=given["seed"])
     return ASKS[given["ask"]](_way(model, given), given)
@@ -132,23 +132,6 @@ def _options(text: str) -> dict[str, Any]:
     if given["temperature"] is None:
         given["temperature"] = 0.0 if given["k"] == 1 else 1.0
     return given
-
-
-def _endpoint(model: str, url: str, given: Options) -> Endpoint:
-    from assay.models.endpoints import Budget, Endpoint, Prices, Purse, Replay
-
-    read, written = given["price_read"], given["price_written"]
-    prices = Prices(read, written) if read is not None and written is not None else None
-    return Endpoint(
-        url,
-        model,
-        given["key"],
-        max_tokens=given["max_tokens"],
-        temperature=given["temperature"],
-        at_once=given["at_once"],
-        purse=Purse(Budget(given["money"], given["tokens"]), prices),
-        replay=Replay(Path(given["replay"])) if given["replay"] else None,
-    )
 
 
 def _local(name: str, given: Options, device: str | torch.device, dtype: str | torch.dtype) -> LocalModel:
