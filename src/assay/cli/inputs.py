@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from assay.rewards.base import Reward
 
 
+_ADDRESS = re.compile(r"https?://")
+
+
 class UsageError(ValueError):
     """The command was asked for something that makes no sense; the message says what to change."""
 
@@ -21,7 +25,8 @@ def open_reward(
     reference: str, device: str, dtype: str, seed: int, *, steps: str | None = None, split: str | None = None
 ) -> Reward:
     """The reward a command was given, on its device, after seeding Python, numpy and torch; with ``split`` of responses
-    whose steps are marked by that rule, and with ``steps`` by that aggregate of their scores.
+    whose steps are marked by that rule, and with ``steps`` by that aggregate of their scores. An address,
+    ``http(s)://host:port/NAME``, is that of a reward on a server, whose loss ends the command.
 
     Raises:
         UsageError: there is no such rule or aggregate.
@@ -36,7 +41,7 @@ def open_reward(
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
-    judge = load(reference, device=device, dtype=dtype)
+    judge = _remote(reference) if _ADDRESS.match(reference) else load(reference, device=device, dtype=dtype)
     if split is not None:
         judge = _split(judge, split_by(split))
     if steps is None:
@@ -47,6 +52,13 @@ def open_reward(
     if steps not in AGGREGATES:
         raise UsageError(f"--steps {steps}: give one of {', '.join(AGGREGATES)}")
     return chain(judge, aggregate_steps(AGGREGATES[steps]))
+
+
+def _remote(reference: str) -> Reward:
+    from assay.models.endpoints.patience import Patience
+    from assay.serving.client import from_reference
+
+    return from_reference(reference, insist=True, batch=16, patience=Patience(attempts=9))
 
 
 def split_by(rule: str) -> Split:

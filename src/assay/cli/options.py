@@ -8,7 +8,12 @@ from typing import Annotated
 import typer
 
 RewardArgument = Annotated[
-    str, typer.Argument(metavar="REWARD", help="A saved directory, a hub id, or file.py:name.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="REWARD",
+        help="A saved directory, a hub id, file.py:name, or http://host:port/NAME.",
+        show_default=False,
+    ),
 ]
 DataArgument = Annotated[
     Path, typer.Argument(metavar="DATA", help="A data file or directory; the format is recognised.", show_default=False)
