@@ -32,6 +32,7 @@ from assay.cli import (
     reproduce,
     score,
     search,
+    serve,
     train,
     verify,
     view,
@@ -87,6 +88,7 @@ _add(verify.verify)
 _add(pick.pick)
 _add(search.search)
 _add(refine.refine)
+_add(serve.serve)
 _add(filter.filter)
 _add(label.label)
 _add(annotate.annotate)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
@@ -52,18 +52,21 @@ def create_app(
     upstream: Upstream | None = None,
     untemplate: Untemplate = whole_text,
     drain_seconds: float = _DRAIN_SECONDS,
+    started: Callable[[BaseException | None], None] | None = None,
+    alone: bool = True,
 ) -> FastAPI:
     """The ASGI application of a service. It starts the service, and drains it when it stops.
 
     With ``tokens`` every request but those of health brings one; without, versions cannot be changed. ``pickle`` opens
     flow_grpo's route. ``upstream`` is the model of ``/v1/chat/completions``. ``untemplate`` reads the texts of clients
-    that send a templated conversation as one string.
+    that send a templated conversation as one string. ``started`` is called when the rewards are loaded, or with what
+    loading raised. One of several processes, which is not ``alone``, changes no versions: the others would not know.
     """
     policy = policy or MediaPolicy()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        starting = asyncio.create_task(_started(service, app))
+        starting = asyncio.create_task(_started(service, app, started))
         yield
         if not starting.done():
             starting.cancel()
@@ -83,7 +86,11 @@ def create_app(
     app.state.failed = None
     for router in _routers(service, policy, pickle, upstream, untemplate):
         app.include_router(router)
-    _add_errors(app, bool(tokens))
+    _add_errors(app)
+    if not alone:
+        _close_versions(app, "several processes serve here: change versions by starting the server anew")
+    elif not tokens:
+        _close_versions(app, "start the server with a token to change versions")
     _add_schema(app, service, bool(tokens))
     _add_limits(app, policy, tokens)
     return app
@@ -106,15 +113,18 @@ def _routers(
     ]
 
 
-async def _started(service: Service, app: FastAPI) -> None:
+async def _started(service: Service, app: FastAPI, told: Callable[[BaseException | None], None] | None) -> None:
     try:
         await service.start()
-    except Exception as error:  # noqa: BLE001 - whatever a reward's loading raises ends the server, with its message
+    except Exception as error:  # noqa: BLE001 - whatever a reward's loading raises is for ``told`` to say
         app.state.failed = error
-        _LOG.error("a reward could not be loaded: %s", error)
+        if told is None:
+            _LOG.error("a reward could not be loaded: %s", error)
+    if told is not None:
+        told(app.state.failed)
 
 
-def _add_errors(app: FastAPI, has_tokens: bool) -> None:
+def _add_errors(app: FastAPI) -> None:
     async def refused(_: Request, error: Exception) -> Json:
         return problem_of(cast("ServiceError", error))
 
@@ -138,16 +148,15 @@ def _add_errors(app: FastAPI, has_tokens: bool) -> None:
     app.add_exception_handler(RequestValidationError, misshapen)
     app.add_exception_handler(HTTPException, elsewhere)
     app.add_exception_handler(Exception, broken)
-    if not has_tokens:
-        _close_versions(app)
 
 
-def _close_versions(app: FastAPI) -> None:
-    """Without tokens nobody can be told from anybody: the routes that change what is served answer 403."""
+def _close_versions(app: FastAPI, why: str) -> None:
+    """The routes that change what is served answer 403."""
     from fastapi.routing import APIRoute
 
     async def closed(name: str) -> Json:
-        return problem("forbidden", f"start the server with a token to change the version of {name[:80]!r}", 403)
+        del name
+        return problem("forbidden", why, 403)
 
     for action in _CHANGES:
         route = APIRoute(f"/v1/rewards/{{name}}/{action}", closed, methods=["POST"], include_in_schema=False)
