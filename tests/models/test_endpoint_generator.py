@@ -76,8 +76,8 @@ class Streaming:
 
 
 def generator(url: str, **options: Any) -> EndpointGenerator:
-    patience = Patience(attempts=2, first=0.01)
-    return EndpointGenerator(Endpoint(url, "m", **{"patience": patience, "seconds": 20.0, **options}))
+    given: dict[str, Any] = {"patience": Patience(attempts=2, first=0.01), "seconds": 20.0, **options}
+    return EndpointGenerator(Endpoint(url, "m", **given))
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from assay.models.asking import Cost
     from assay.models.endpoints import Endpoint
     from assay.records import Record
+    from assay.rewards.base import Reward
+    from assay.scores import Scores
 
 Resume = Annotated[bool, typer.Option("--resume/--no-resume", help="Go on, or start over.")]
 
@@ -76,6 +79,22 @@ def in_threads(one: Callable[[Record], Record], at_once: int) -> Callable[[Seque
             pool.shutdown(wait=False, cancel_futures=True)
 
     return all_of
+
+
+def one_at_a_time(reward: Reward) -> Reward:
+    """The reward, called by one thread after another; it says of itself what the reward says."""
+    from assay.rewards.base import spec_of
+
+    lock = threading.Lock()
+
+    class Locked:
+        spec = spec_of(reward)
+
+        def __call__(self, records: Sequence[Record], /) -> Scores:
+            with lock:
+                return reward(records)
+
+    return Locked()
 
 
 def endpoints_of(*models: Any) -> list[Endpoint]:

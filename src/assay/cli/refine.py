@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -18,8 +18,8 @@ from assay.cli.inputs import (
     report_bad_rows,
     show,
 )
+from assay.cli.labelled import Job, Resume, costed, endpoints_of, labelled, spent_by
 from assay.cli.options import DataArgument, Device, DryRun, Dtype, Json, Limit, MaxErrors, RewardArgument, Seed
-from assay.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from assay.models.asking import Answerer
@@ -35,7 +35,8 @@ def refine(
     critic: Annotated[str, typer.Option("--critic", help=f"Who criticises: {_MODEL}.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The traces, .jsonl.")],
     reasoner: Annotated[
-        str | None, typer.Option("--reasoner", help="Who answers, named likewise; else the critic's model.")
+        str | None,
+        typer.Option("--reasoner", "--generator", help="Who answers, named likewise; else the critic's model."),
     ] = None,
     rounds: Annotated[int, typer.Option("--rounds", help="Critiques of one record at most.", min=1)] = 2,
     max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", help="Longest answer and critique.", min=1)] = 512,
@@ -44,7 +45,8 @@ def refine(
         str | None, typer.Option("--key", help="The environment variable that holds an endpoint's key.")
     ] = None,
     limit: Limit = None,
-    resume: Annotated[bool, typer.Option("--resume/--no-resume", help="Go on, or start over.")] = True,
+    resume: Resume = True,
+    retry: Annotated[bool, typer.Option("--retry", help="Again where a role failed or nothing was judged.")] = False,
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Skip data rows that cannot be read.")] = False,
     max_errors: MaxErrors = 0,
     device: Device = "auto",
@@ -59,6 +61,9 @@ def refine(
     trace: all its answers, what the critic said of them, and in the column `refine` why the loop ended, what it cost,
     REWARD's score of each answer and which is the best. A run that was stopped goes on.
 
+    An endpoint is NAME@URL?key=VARIABLE&at_once=8&replay=DIRECTORY&money=1&price_read=1&price_written=2: as many
+    records are refined at once as it takes calls, replies in DIRECTORY are not asked for again, and the budget holds.
+
     Says what it was worth: the mean score of the first answer, of the last, and of the best of all.
 
     Exit code 1 when in more than --max-errors records a role failed, no answer could be judged, or a row could not be
@@ -66,10 +71,8 @@ def refine(
 
     Example: assay refine out/my-reward questions.jsonl --critic Qwen/Qwen2.5-0.5B-Instruct -o traces.jsonl
     """
-    from assay.records import read
     from assay.rewards.base import fingerprint, name_of
     from assay.rewards.judges.identity import identity, named
-    from assay.runs.label import label_file
     from assay.search import refine as loop
 
     refuse_overwriting(output, data)
@@ -92,16 +95,23 @@ def refine(
         )
         raise typer.Exit(int(bad > max_errors))
 
-    def one(record: Record) -> Record:
-        return loop.judged(loop.refine([record], writer, said, rounds=rounds, seed=seed), judge)[0]
+    def label(some: Sequence[Record]) -> list[Record]:
+        return loop.judged(loop.refine(some, writer, said, rounds=rounds, seed=seed), judge)
 
     what = (fingerprint(judge), identity(said), identity(writer), rounds, seed, loop.REVISE)
     recipe = f"refine({name_of(judge)}, {named(said)}, {named(writer)}, {what})"
-    with progress_bar("refining", "records") as update:
-        label_file(one, records, output, recipe=recipe, resume=resume, progress=update)
-    facts |= _worth(list(read(output)), loop.COLUMN) | {"output": str(output)}
+    roles = endpoints_of(source, writer)
+    asked = endpoints_of(source, writer, judge, getattr(judge, "way", None))
+    note = (lambda: costed(spent_by(asked))) if asked else None
+    batch = max((each.at_once for each in roles), default=1)
+    job = Job("refining", recipe, label, lambda trace: _is_whole(trace.context[loop.COLUMN]), batch, note)
+    facts |= _worth(labelled(job, records, output, resume=resume, retry=retry), loop.COLUMN) | {"output": str(output)}
     show(facts, as_json, _lines(facts))
     raise typer.Exit(int(facts["failed"] + bad > max_errors))
+
+
+def _is_whole(noted: Mapping[str, Any]) -> bool:
+    return noted["status"] == "ok" and noted["best"] is not None
 
 
 def _worth(traces: Sequence[Record], column: str) -> dict[str, Any]:
@@ -111,7 +121,7 @@ def _worth(traces: Sequence[Record], column: str) -> dict[str, Any]:
         stopped[each["stopped"]] = stopped.get(each["stopped"], 0) + 1
     full = [each for each in noted if each["scores"] and None not in (each["scores"][0], each["scores"][-1])]
     first, last = _mean([each["scores"][0] for each in full]), _mean([each["scores"][-1] for each in full])
-    failed = [each for each in noted if each["status"] != "ok" or each["best"] is None]
+    failed = [each for each in noted if not _is_whole(each)]
     spent = {name: sum(each[name] for each in noted) for name in ("calls", "tokens_read", "tokens_written", "money")}
     why = next((each["message"] or "the reward abstains" for each in failed), None)
     best = _mean([each["scores"][each["best"]] for each in full])
@@ -145,17 +155,15 @@ def _mean(values: Sequence[float]) -> float | None:
 
 def _model(reference: str, key: str | None, device: str, dtype: str, longest: int, temperature: float) -> Any:
     """The model that a reference names; of a file, what it defines or what its function or class makes."""
+    from assay.models.endpoints.written_out import endpoint_from, is_endpoint
     from assay.training.names import is_file, value_of
 
     if is_file(reference):
         found: Any = value_of(reference)
         makes = isinstance(found, type) or (callable(found) and not hasattr(found, "answer") and _takes_nothing(found))
         return found() if makes else found
-    name, mark, url = reference.partition("@")
-    if mark and url.startswith(("http://", "https://")):
-        from assay.models.endpoints import Endpoint
-
-        return Endpoint(url, name, key, max_tokens=longest, temperature=temperature)
+    if is_endpoint(reference):
+        return endpoint_from(reference, key=key, max_tokens=longest, temperature=temperature)
     from assay.models.answering import LocalModel
     from assay.models.generate import load_generator
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +20,7 @@ from assay.cli.inputs import (
     report_bad_rows,
     show,
 )
+from assay.cli.labelled import Job, Resume, costed, endpoints_of, in_threads, labelled, one_at_a_time, spent_by
 from assay.cli.options import (
     DataArgument,
     Device,
@@ -32,7 +34,6 @@ from assay.cli.options import (
     SplitBy,
     StepsHow,
 )
-from assay.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from assay.models.base import Generator
@@ -55,7 +56,10 @@ def search(
     reward: RewardArgument,
     data: DataArgument,
     generator: Annotated[
-        str, typer.Option("--generator", help="A directory or hub id of a language model, or file.py:name.")
+        str,
+        typer.Option(
+            "--generator", help="A directory or hub id of a language model, NAME@URL of an endpoint, or file.py:name."
+        ),
     ],
     output: Annotated[
         Path, typer.Option("-o", "--output", help="The records with what was found, best first, .jsonl.")
@@ -75,7 +79,10 @@ def search(
     steps: StepsHow = None,
     split: SplitBy = None,
     limit: Limit = None,
-    resume: Annotated[bool, typer.Option("--resume/--no-resume", help="Go on, or start over.")] = True,
+    resume: Resume = True,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Search again where a draw or every judgement failed.")
+    ] = False,
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Skip data rows that cannot be read.")] = False,
     max_errors: MaxErrors = 0,
     device: Device = "auto",
@@ -90,16 +97,17 @@ def search(
     or --split). The responses found are written best first; their scores, and tokens and reward calls spent, are in
     the column `search`. A run that was stopped goes on. --compare prints best of n at as many tokens beside it.
 
+    An endpoint is NAME@URL?key=VARIABLE&at_once=8&replay=DIRECTORY&money=1&price_read=1&price_written=2: as many
+    records are searched at once as it takes calls, replies in DIRECTORY are not asked for again, and the budget holds.
+
     Exit code 1 when for more than --max-errors records nothing could be judged, or a row could not be read.
 
     Example: assay search out/my-reward questions.jsonl --generator Qwen/Qwen2.5-0.5B-Instruct --how beam -o found.jsonl
     """
     from assay.cli.inputs import split_by
-    from assay.records import read
     from assay.records.steps import lines
     from assay.rewards.base import fingerprint, name_of
     from assay.rewards.judges.identity import identity, named
-    from assay.runs.label import label_file
 
     refuse_overwriting(output, data)
     judge = open_reward(reward, device, dtype, seed, steps=steps, split=split)
@@ -112,18 +120,23 @@ def search(
         show(facts, as_json, [f"{counted(len(records), 'record')}, nothing generated (dry run)"])
         raise typer.Exit(int(bad > max_errors))
     model = _generator(generator, device, dtype, max_new_tokens, temperature)
+    asked = endpoints_of(model, judge, getattr(judge, "way", None))
+    at_once = max((each.at_once for each in endpoints_of(model)), default=1)
+    held = judge if at_once == 1 else one_at_a_time(judge)
     tokens = _tokens(model)
-    one = _searching(how, model, judge, rule, tokens, (n, gain, expand, strength), seed)
+    one = _searching(how, model, held, rule, tokens, (n, gain, expand, strength), seed)
 
     def label(record: Record) -> Record:
         found = one(record)
-        return _compared(found, model, judge, tokens, seed) if compare else found.trace()
+        return _compared(found, model, held, tokens, seed) if compare else found.trace()
 
     settings = (fingerprint(judge), identity(model), str(how), n, gain, expand, strength, compare, split, seed)
     recipe = f"search({name_of(judge)}, {named(model)}, {settings})"
-    with progress_bar("searching", "records") as update:
-        label_file(label, records, output, recipe=recipe, resume=resume, progress=update)
-    facts |= _worth(list(read(output))) | {"output": str(output)}
+    note = (lambda: costed(spent_by(asked))) if asked else None
+    job = Job("searching", recipe, in_threads(label, at_once), _is_whole, at_once, note)
+    done = labelled(job, records, output, resume=resume, retry=retry)
+    facts |= _worth(done) | {"output": str(output)}
+    facts |= {"cost": asdict(spent_by(asked))} if asked else {}
     show(facts, as_json, _lines(facts))
     raise typer.Exit(int(facts["failed"] + bad > max_errors))
 
@@ -169,12 +182,20 @@ def _compared(found: Found, model: Generator, judge: Reward, tokens: Tokens, see
     return replace(trace, context={**trace.context, COLUMN: column})
 
 
+def _is_whole(trace: Record) -> bool:
+    """Whether something was found, and nothing failed on the way."""
+    noted = trace.context["search"]
+    return bool(noted["values"]) and noted["values"][0] is not None and not noted.get("failed")
+
+
 def _worth(traces: Sequence[Record]) -> dict[str, Any]:
     noted = [dict(trace.context["search"]) for trace in traces]
     best = [each["values"][0] for each in noted if each["values"] and each["values"][0] is not None]
     failed = [each["reason"] for each in noted if not each["values"] or each["values"][0] is None]
     facts: dict[str, Any] = {"best": _mean(best), "failed": len(failed), "why": failed[0] if failed else None}
     facts |= {name: sum(each[name] for each in noted) for name in ("tokens", "responses", "calls")}
+    lost = [each for each in noted if each.get("failed")]
+    facts |= {"lost": sum(each["failed"] for each in lost), "why_lost": lost[0]["why"] if lost else None}
     plain = [each["best_of_n"] for each in noted if "best_of_n" in each]
     if plain:
         values = [each["value"] for each in plain if each["value"] is not None]
@@ -184,9 +205,13 @@ def _worth(traces: Sequence[Record]) -> dict[str, Any]:
 
 
 def _lines(facts: dict[str, Any]) -> list[str]:
+    from assay.models.asking import Cost
+
     sides = [(facts["how"], facts)]
     sides += [("best of n at as many tokens", facts["best_of_n"])] if "best_of_n" in facts else []
     failed = [f"nothing for {counted(facts['failed'], 'record')}: {facts['why']}"] if facts["failed"] else []
+    failed += [f"{counted(facts['lost'], 'draw')} failed: {facts['why_lost']}"] if facts["lost"] else []
+    cost = [f"this run: {costed(Cost(**facts['cost']))}"] if "cost" in facts else []
     return [
         counted(facts["records"], "record"),
         *[
@@ -195,6 +220,7 @@ def _lines(facts: dict[str, Any]) -> list[str]:
             for name, side in sides
         ],
         *failed,
+        *cost,
         f"written to {facts['output']}",
     ]
 
@@ -204,9 +230,14 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _generator(reference: str, device: str, dtype: str, longest: int, temperature: float) -> Any:
+    from assay.models.endpoints.written_out import endpoint_from, is_endpoint
     from assay.models.generate import load_generator
     from assay.training.names import is_file, value_of
 
+    if is_endpoint(reference):
+        from assay.models.endpoints import EndpointGenerator
+
+        return EndpointGenerator(endpoint_from(reference, max_tokens=longest, temperature=temperature))
     if not is_file(reference):
         return load_generator(reference, device=device, dtype=dtype, max_new_tokens=longest, temperature=temperature)
     found: Any = value_of(reference)
