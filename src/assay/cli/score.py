@@ -38,6 +38,9 @@ def score(
     resume: Annotated[
         bool, typer.Option("--resume/--no-resume", help="Go on where an earlier run was stopped, or start over.")
     ] = True,
+    cache: Annotated[
+        Path | None, typer.Option("--cache", help="Keep scores by content and reward in this file; use what it holds.")
+    ] = None,
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Skip data rows that cannot be read.")] = False,
     max_errors: MaxErrors = 0,
     device: Device = "auto",
@@ -49,13 +52,15 @@ def score(
     """Score every response of DATA with REWARD.
 
     One row a response, in order: a score, or none and a status that says why. A run that was killed goes on where it
-    stopped when the same command is given again; the output appears when it is whole.
+    stopped when the same command is given again; the output appears when it is whole. With --cache a response that
+    was scored before by the same reward, under whatever id and in whatever file, is not scored again.
 
     Exit code 1 when more than --max-errors responses could not be scored or rows not be read.
 
     Example: assay score out/my-reward preferences.jsonl -o scores.parquet
     """
     from assay.runs.score import describe, score_file
+    from assay.runs.score_cache import ScoreCache, cached
 
     refuse_overwriting(output, data)
     judge = open_reward(reward, device, dtype, seed, steps=steps, split=split)
@@ -66,21 +71,25 @@ def score(
         facts = {**job, "bad_rows": bad, "format": records.format}
         show(facts, as_json, [f"{name.replace('_', ' ')}: {value}" for name, value in facts.items()])
         raise typer.Exit(int(bad > max_errors))
+    kept = None if cache is None else ScoreCache(cache)
+    if kept is not None:
+        judge = cached(judge, kept)
     with progress_bar("scoring") as update:
         summary = score_file(judge, records, output, batch=batch, resume=resume, progress=update)
     bad = report_bad_rows(records)
-    show(_facts(summary, bad), as_json, _lines(summary, bad))
+    hits = None if kept is None else kept.counts.hits
+    show(_facts(summary, bad, hits), as_json, _lines(summary, bad, hits))
     raise typer.Exit(int(summary.failures + bad > max_errors))
 
 
-def _facts(summary: Summary, bad_rows: int) -> dict[str, Any]:
+def _facts(summary: Summary, bad_rows: int, hits: int | None) -> dict[str, Any]:
     from dataclasses import asdict
 
     derived = {"failures": summary.failures, "rows_per_second": summary.rows_per_second, "bad_rows": bad_rows}
-    return asdict(summary) | derived
+    return asdict(summary) | derived | ({} if hits is None else {"from_cache": hits})
 
 
-def _lines(summary: Summary, bad_rows: int) -> list[str]:
+def _lines(summary: Summary, bad_rows: int, hits: int | None) -> list[str]:
     counts = ", ".join(f"{count} {status}" for status, count in summary.counts.items())
     speed = "" if summary.rows_per_second is None else f", {summary.rows_per_second:.4g} a second"
     before = f", {summary.resumed} of them from an earlier run" if summary.resumed else ""
@@ -88,6 +97,7 @@ def _lines(summary: Summary, bad_rows: int) -> list[str]:
     return [
         f"{summary.responses} responses of {summary.records} records{before}: {counts or 'none'}",
         f"mean {number(summary.mean)}, std {number(summary.std)}",
+        *([] if hits is None else [f"{counted(hits, 'score')} came from the cache"]),
         *([f"{counted(bad_rows, 'row')} of the data could not be read"] if bad_rows else []),
         f"written to {summary.output} {took}" if summary.seconds else f"{summary.output} was whole already",
     ]

@@ -150,7 +150,10 @@ class ScoreCache:
                 raise StorageError(28, f"no space left to write {self.path}; what was kept is safe") from error
             raise CacheError(f"{self.path} cannot be used as a score cache: {error}") from error
         except sqlite3.DatabaseError as error:
-            raise CacheError(f"{self.path} is no score cache or is damaged ({error}); remove it") from error
+            raise CacheError(
+                f"{self.path} is no score cache, or a damaged one ({error}); choose another file, or remove it if it "
+                "holds nothing else"
+            ) from error
 
 
 def _reopened(path: Path, max_bytes: int) -> ScoreCache:
@@ -170,7 +173,7 @@ def _found(connection: sqlite3.Connection, reward: bytes, wanted: Sequence[bytes
         places = ", ".join("?" * len(some))
         query = f"SELECT content, row, crc FROM score WHERE reward = ? AND content IN ({places})"  # noqa: S608
         for content, row, crc in connection.execute(query, (reward, *some)):
-            if zlib.crc32(reward + content + row) == crc:
+            if isinstance(row, bytes) and zlib.crc32(reward + content + row) == crc:
                 found[content] = json.loads(row)
     return found
 
@@ -237,9 +240,11 @@ def cached(reward: Reward, cache: ScoreCache) -> Reward:
     """The reward, asked only for responses whose scores the cache does not hold; what it answers is kept.
 
     It prints and counts as the reward itself: same spec, same fingerprint. Scores are float64 and have no gradient. A
-    reward that is not deterministic or not order-invariant is asked each time. When the cache fails it warns, and
-    scores as if there were none.
+    reward that is not deterministic or not order-invariant is asked each time, and a warning says so here. When the
+    cache fails it warns, and scores as if there were none.
     """
+    if not may_be_kept(spec_of(reward)):
+        warnings.warn(f"the scores of {name_of(reward)} are not kept: they vary, or hang on the order", stacklevel=2)
     return _Cached(reward, cache)
 
 

@@ -85,6 +85,7 @@ class Lane:
         self._now: Batch | None = None
         self._rate = 0.0
         self._pause = 0.0
+        self._ready = False
         self._problem: str | None = "it is not loaded yet"
 
     @property
@@ -102,7 +103,7 @@ class Lane:
     @property
     def ready(self) -> bool:
         """Whether the reward can be computed."""
-        return self._problem is None
+        return self._ready
 
     async def open(self) -> None:
         """Load the reward. Raises what loading it raises."""
@@ -111,7 +112,7 @@ class Lane:
     def begin(self) -> None:
         """Take requests."""
         self._metrics = self._shelf.metrics.of(self.entry.name, self.facts.fingerprint)
-        self._set_problem(None)
+        self._is(ready=True)
         self._task = asyncio.create_task(self._run(), name=f"assay-{self.entry.name}")
 
     def tokens(self, records: Sequence[Record]) -> int:
@@ -151,7 +152,7 @@ class Lane:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        self._set_problem("the server has stopped")
+        self._is(ready=False, problem="the server has stopped")
         units = self._now.units if self._now is not None else ()
         for request in [*self.queue.requests, *(unit.request for unit in units)]:
             self.queue.remove(request)
@@ -261,10 +262,13 @@ class Lane:
         self.metrics.grouped.inc(work.grouped)
 
     async def _revive(self, why: str) -> None:
-        """Start the reward again until it is the one that it was."""
+        """Start the reward again until it is the one that it was.
+
+        What comes while it is started waits; once that has failed, or must be put off, new requests are refused.
+        """
         _LOG.warning("%s", why)
+        self._is(ready=False, problem=why if self._pause else None)
         while True:
-            self._set_problem(why)
             pause, self._pause = self._pause, min(max(2 * self._pause, 0.5), _LONGEST_PAUSE)
             await asyncio.sleep(pause)
             self.metrics.restarts.inc()
@@ -272,18 +276,20 @@ class Lane:
                 facts = await self._thread.run(self._engine.open)
             except Exception as error:  # noqa: BLE001 - it is tried again, and said meanwhile
                 why = traceback.format_exception_only(error)[-1].strip()
-                _LOG.warning("%s", why)
-                continue
-            if facts.fingerprint == self.facts.fingerprint:
-                break
-            why = "its files are no longer those that it was started from; start the server again to serve them"
-            await self._thread.run(self._engine.close)
-        self._set_problem(None)
+            else:
+                if facts.fingerprint == self.facts.fingerprint:
+                    break
+                why = "its files are no longer those that it was started from; start the server again to serve them"
+                await self._thread.run(self._engine.close)
+            _LOG.warning("%s: %s", self.entry.name, why)
+            self._is(ready=False, problem=why)
+        self._is(ready=True)
 
-    def _set_problem(self, problem: str | None) -> None:
-        self._problem = problem
+    def _is(self, *, ready: bool, problem: str | None = None) -> None:
+        """Whether the reward can be computed, and what new requests are refused with."""
+        self._ready, self._problem = ready, problem
         if self._metrics is not None:
-            self._metrics.ready.set(int(problem is None))
+            self._metrics.ready.set(int(ready))
 
 
 def _finish(finished: asyncio.Future[None]) -> None:
