@@ -28,10 +28,12 @@ _HOST = re.compile(r"[a-z0-9]([a-z0-9\-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9\-]*[a-z0-
 _TARGET = re.compile(r"[!-~]*")
 _PIECE = 65_536
 _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
-_EMBEDDING = tuple(
-    ipaddress.ip_network(text)
-    for text in ("::/96", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16", "fec0::/10")
-)
+_NOT_PUBLIC_4 = """0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24
+    192.0.2.0/24 192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4
+    168.63.129.16/32"""
+_NOT_PUBLIC_6 = "2001::/23 2001:db8::/32 2002::/16 3fff::/20"
+_WITHOUT = tuple(map(ipaddress.ip_network, f"{_NOT_PUBLIC_4} {_NOT_PUBLIC_6}".split()))
+_UNICAST = ipaddress.ip_network("2000::/3")
 
 
 @final
@@ -97,14 +99,14 @@ def place_of(url: str, policy: MediaPolicy) -> Place:
 
 
 def is_public(address: _Address) -> bool:
-    """Whether an address is one of the public network: none that is private, local, shared, multicast or reserved, and
-    no IPv6 address that stands for an IPv4 one."""
-    if isinstance(address, ipaddress.IPv6Address) and (
-        address.scope_id is not None or any(address in network for network in _EMBEDDING)
-    ):
+    """Whether an address is one of the public network: none that is private, of this machine or link, shared, reserved,
+    multicast, for documentation, of a cloud's own services, or an IPv6 address that stands for an IPv4 one.
+
+    By IANA's registries of special addresses, which what Python calls global does not follow everywhere.
+    """
+    if isinstance(address, ipaddress.IPv6Address) and (address.scope_id is not None or address not in _UNICAST):
         return False
-    local = address.is_private or address.is_loopback or address.is_link_local or address.is_unspecified
-    return address.is_global and not (local or address.is_multicast or address.is_reserved)
+    return address.is_global and not any(address in network for network in _WITHOUT)
 
 
 @cache
