@@ -34,6 +34,8 @@ def load(
     - a directory that LLaMA-Factory's reward stage wrote (``value_head.safetensors`` beside a model or an adapter);
     - ``judge:MODEL@URL?option=value``: a judge that asks a model behind an OpenAI-compatible address, or without
       ``@URL`` a language model's directory or hub id (`assay.rewards.judges.written_out.from_reference`);
+    - ``program:FILE.py:name?needs=a,b&seconds=2``: a reward program, whose file is run in the sandbox and never
+      imported (`assay.rewards.program_files.program_from`), or the directory that `Program.save` wrote;
     - ``file.py:name``: a reward, or a function or class without required arguments that makes one. The file is run.
 
     The network is used only for a hub id that is not in the local cache, and for a judge behind an address.
@@ -41,6 +43,7 @@ def load(
     Raises:
         LoadError: none of these.
         JudgeReferenceError: a judge that is not written so.
+        ProgramReferenceError: a program that is not written so, or that nothing would confine here.
         CheckpointError: a directory that is damaged, pickled, hostile, or no longer fits itself.
     """
     text = str(reference)
@@ -48,6 +51,10 @@ def load(
         from assay.rewards.judges.written_out import from_reference
 
         return from_reference(text, device=device, dtype=dtype)
+    if text.startswith("program:"):
+        from assay.rewards.program_files import program_from
+
+        return program_from(text)
     found = _FILE.match(text)
     if found:
         return from_file(Path(found["file"]), found["name"])
@@ -58,7 +65,7 @@ def load(
     except FileNotFoundError as error:
         raise LoadError(
             f"no reward found. Tried: a Python reference ({text!r} does not read file.py:name), a judge "
-            f"(judge:MODEL@URL), a directory and a hub id ({error})"
+            f"(judge:MODEL@URL), a program (program:FILE.py:name), a directory and a hub id ({error})"
         ) from error
     return _from_directory(place, device, dtype, label)
 
@@ -120,9 +127,13 @@ def _from_directory(place: Path, device: str | torch.device, dtype: str | torch.
     from assay.rewards.calibrated import Calibrated, is_calibrated
     from assay.rewards.classifier import load_classifier
     from assay.rewards.critique import as_critic
+    from assay.rewards.program_files import confined, is_program
+    from assay.rewards.program_files import load as load_program
     from assay.rewards.stacked import Stacked, is_stacked
     from assay.rewards.value_head import has_value_head, load_value_head
 
+    if is_program(place):
+        return confined(load_program(place))
     if is_stacked(place):
         return Stacked.load(place)
     if is_calibrated(place):

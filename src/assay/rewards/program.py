@@ -134,6 +134,32 @@ class Program:
         cells = {name: cell if abs(cell) <= _LARGEST else math.nan for name, cell in answer.values.items()}
         return Answer(cells)
 
+    def save(self, directory: str | Path) -> Path:
+        """Write the source and what is declared, limits too; the directory appears whole or not at all. The paths in
+        ``readable`` and ``imports`` are not a program's own to name: they are counted, and lent anew by who loads it.
+
+        Raises:
+            FileExistsError: the directory exists and is no saved program.
+            ValueError: ``media`` is neither `as_bytes` nor `as_path`.
+        """
+        from assay.rewards.program_files import save
+
+        return save(self, directory)
+
+    @staticmethod
+    def load(
+        directory: str | Path, *, readable: Sequence[str | Path] = (), imports: Sequence[str | Path] = ()
+    ) -> Program:
+        """A saved program; its source runs in the sandbox alone, when it scores.
+
+        Raises:
+            CheckpointError: the directory is damaged, source or declaration are not those that were saved, or another
+                number of paths is lent than it had.
+        """
+        from assay.rewards.program_files import load
+
+        return load(directory, readable=readable, imports=imports)
+
     def __repr__(self) -> str:
         lines = len(self.source.splitlines())
         return f"program({self.name!r}, {lines} {'line' if lines == 1 else 'lines'})"
