@@ -181,7 +181,7 @@ def test_a_program_is_scored_and_audited_from_the_command_line(file: Path, tmp_p
     done = CliRunner().invoke(app, ["score", reference, str(data), "-o", str(tmp_path / "scores.jsonl"), "--json"])
     assert done.exit_code == 0, done.output
     rows = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
-    assert [row["score"] for row in rows] == [1, 0, 0, 1]
+    assert [row["value"] for row in rows] == [1, 0, 0, 1]
     place = program_from(reference).save(tmp_path / "saved")
     card = tmp_path / "card.html"
     given = ["audit", str(place), str(data), "-o", str(card), "--probes", "none", "--no-fail", "--json"]

@@ -26,22 +26,21 @@ def open_reward(
 ) -> Reward:
     """The reward a command was given, on its device, after seeding Python, numpy and torch; with ``split`` of responses
     whose steps are marked by that rule, and with ``steps`` by that aggregate of their scores. An address,
-    ``http(s)://host:port/NAME``, is that of a reward on a server, whose loss ends the command.
+    ``http(s)://host:port/NAME``, is that of a reward on a server, whose loss ends the command;
+    ``recipe:NAME?argument=value`` what a recipe makes (`assay.cli.recipe_rewards.recipe_reward`).
 
     Raises:
-        UsageError: there is no such rule or aggregate.
+        UsageError: there is no such rule, aggregate or recipe.
     """
     import random
 
     import numpy as np
     import torch
 
-    from assay.rewards.load import load
-
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
-    judge = _remote(reference) if _ADDRESS.match(reference) else load(reference, device=device, dtype=dtype)
+    judge = _opened(reference, device, dtype)
     if split is not None:
         judge = _split(judge, split_by(split))
     if steps is None:
@@ -52,6 +51,18 @@ def open_reward(
     if steps not in AGGREGATES:
         raise UsageError(f"--steps {steps}: give one of {', '.join(AGGREGATES)}")
     return chain(judge, aggregate_steps(AGGREGATES[steps]))
+
+
+def _opened(reference: str, device: str, dtype: str) -> Reward:
+    from assay.rewards.load import load
+
+    if _ADDRESS.match(reference):
+        return _remote(reference)
+    if reference.startswith("recipe:"):
+        from assay.cli.recipe_rewards import recipe_reward
+
+        return recipe_reward(reference, lambda member: _opened(member, device, dtype))
+    return load(reference, device=device, dtype=dtype)
 
 
 def _remote(reference: str) -> Reward:
