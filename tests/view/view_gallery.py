@@ -60,7 +60,7 @@ def film(path, colour="red"):
     import av
 
     with av.open(str(path), "w") as file:
-        stream = file.add_stream("mpeg4", rate=8)
+        stream = file.add_stream("libx264", rate=8)
         stream.width, stream.height, stream.pix_fmt = 160, 112, "yuv420p"
         for n in range(16):
             frame = av.VideoFrame.from_ndarray(

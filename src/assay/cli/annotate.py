@@ -1,4 +1,4 @@
-"""`assay annotate`: preference data annotated by judges."""
+"""`assay annotate`: preference data annotated by judges, or by people on a page."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from assay.cli.annotate_page import CommonOptions, PageOptions, annotate_by_people
 from assay.cli.inputs import UsageError, counted, open_records, open_reward, refuse_overwriting, report_bad_rows, show
 from assay.cli.labelled import Job, Resume, costed, labelled
-from assay.cli.options import DataArgument, Device, DryRun, Dtype, Json, Limit, MaxErrors, Seed
+from assay.cli.options import DataArgument, Device, DryRun, Dtype, Json, Limit, MaxErrors, Seed, SplitBy
+from assay.cli.view import Cache, Host, Port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,13 +27,34 @@ _NAMED = re.compile(r"(?P<name>\w[\w.-]*)=(?P<reference>.+)")
 
 def annotate(
     data: DataArgument,
-    by: Annotated[
-        list[str], typer.Option("--by", help="A judge, judge:MODEL@URL, or any reward; NAME=... names it. Repeatable.")
-    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The annotated records, .jsonl.")],
-    aspect: Annotated[
-        list[str] | None, typer.Option("--aspect", help="An attribute to keep as ratings; a rubric's are kept anyway.")
+    by: Annotated[
+        list[str] | None,
+        typer.Option("--by", help="A judge, judge:MODEL@URL, or any reward; NAME=... names it. Repeatable."),
     ] = None,
+    task: Annotated[
+        str, typer.Option("--task", help="On the page: pairs, ranking, rating (of each --aspect) or steps.")
+    ] = "pairs",
+    aspect: Annotated[
+        list[str] | None,
+        typer.Option("--aspect", help="What people rate; of a judge, an attribute kept as ratings beside a rubric's."),
+    ] = None,
+    scores: Annotated[
+        Path | None, typer.Option("--scores", help="On the page: ask first where these scores are least sure.")
+    ] = None,
+    reward: Annotated[
+        str | None, typer.Option("--reward", help="On the page: the same, by a reward that scores DATA first.")
+    ] = None,
+    overlap: Annotated[
+        int | None, typer.Option("--overlap", help="On the page: most raters of a question; all by default.", min=1)
+    ] = None,
+    split: SplitBy = None,
+    serve: Annotated[
+        bool, typer.Option("--serve/--no-serve", help="Open the page, or only write what was judged so far.")
+    ] = True,
+    host: Host = "127.0.0.1",
+    port: Port = 8401,
+    cache: Cache = None,
     tied: Annotated[float, typer.Option("--tied", help="Scores that differ by no more are a tie.", min=0.0)] = 0.0,
     export: Annotated[
         Path | None, typer.Option("--export", help="Also written in the format --to: .jsonl, .json or .parquet.")
@@ -51,21 +74,36 @@ def annotate(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Annotate DATA by judges: ratings, the ranking they make, and a preference for every two responses.
+    """Annotate DATA: by people on a page, or by judges with --by.
 
-    Judges are judge:MODEL@URL?ask=answers&key=VARIABLE for a model behind an OpenAI-compatible address, judge:DIRECTORY
-    for one in this process, or any REWARD; ask=pictures and ask=answers rate aspects. Several judges are pooled by
-    their ranks, and their agreement, also with people's preferences in DATA, is printed. A run that was stopped goes
-    on; what could not be judged says why in the column annotation, and --retry asks for it again.
+    The page asks which of two responses is better, for an order, for ratings, or for labels of steps; it shows neither
+    scores nor which response is which. Each rater gives a name. Every answer is on the disk, beside -o in
+    NAME.judgements, before the next question; the same command goes on. -o, and --export in any format, are written
+    when the page is closed. Agreement is shown as people judge. The page is for this machine alone unless --host says
+    otherwise; it has no password.
+
+    With --by: ratings, the ranking they make, and a preference for every two responses. Judges are
+    judge:MODEL@URL?ask=answers&key=VARIABLE for a model behind an OpenAI-compatible address, judge:DIRECTORY for one in
+    this process, or any REWARD; ask=pictures and ask=answers rate aspects. Several judges are pooled by their ranks,
+    and their agreement, also with people's preferences in DATA, is printed. A run that was stopped goes on; what could
+    not be judged says why in the column annotation, and --retry asks for it again.
 
     Exit code 1 when more than --max-errors responses could not be judged or rows not be read.
 
-    Example: assay annotate answers.jsonl --by judge:gpt-4o@https://api.openai.com/v1?key=OPENAI_API_KEY -o rated.jsonl
+    Example: assay annotate answers.jsonl --scores scores.parquet -o rated.jsonl
     """
     from assay.curation.annotate import check_earlier, spent
     from assay.records import write
 
     refuse_overwriting(output, data)
+    if not by:
+        _refuse({"--tied": tied != 0, "--batch": batch != 8, "--retry": retry, "--no-resume": not resume}, "--by")
+        page = PageOptions(task, tuple(aspect or ()), scores, reward, overlap, split, serve, host, port, cache)
+        common = CommonOptions(limit, device, dtype, seed, dry_run, as_json)
+        raise typer.Exit(int(annotate_by_people(data, output, export, to, page, common) > max_errors))
+    given = {"--task": task != "pairs", "--scores": scores is not None, "--reward": reward is not None}
+    given |= {"--overlap": overlap is not None, "--split": split is not None, "--no-serve": not serve}
+    _refuse(given, "the page, not with --by")
     records = open_records(data, limit, keep_going)
     rows = list(records)
     bad = report_bad_rows(records)
@@ -92,6 +130,11 @@ def annotate(
         lines += [f"not exported: {problem}" for problem in written.problems[:3]]
     show(facts, as_json, lines)
     raise typer.Exit(int(failed + bad > max_errors))
+
+
+def _refuse(given: Mapping[str, bool], only: str) -> None:
+    if wrong := [name for name, is_given in given.items() if is_given]:
+        raise UsageError(f"{wrong[0]} goes with {only}")
 
 
 def _references(by: Sequence[str]) -> dict[str, str]:

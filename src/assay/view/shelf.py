@@ -63,6 +63,10 @@ class Shelf:
         found = self._all("SELECT number FROM records WHERE id = ?", (name,))
         return found[0][0] if found else None
 
+    def names(self) -> list[str]:
+        """The id of every record, in order."""
+        return [name for (name,) in self._all("SELECT id FROM records ORDER BY number", ())]
+
     def pairs(self) -> Iterator[tuple[str, list[tuple[int, int]]]]:
         """(id, [(better, worse)]) of every record whose feedback prefers some response to another."""
         last = -1

@@ -90,6 +90,16 @@ def response_turns(
     return tuple(made)
 
 
+def by_step(turns: Sequence[Turn]) -> list[list[Piece]]:
+    """The pieces of a response, those of each step together; what stands behind the last step goes with it."""
+    found: list[list[Piece]] = []
+    for piece in (piece for turn in turns for piece in turn.pieces):
+        if not found or (piece.step is not None and piece.step >= len(found)):
+            found.append([])
+        found[-1].append(piece)
+    return found
+
+
 def loose_steps(steps: Sequence[float | None]) -> tuple[Piece, ...]:
     """Scores of steps that cannot be laid upon the text."""
     return tuple(_shaded(Piece("text", f"step {n + 1}"), n, steps, _scale(steps), 1) for n in range(len(steps)))
@@ -162,7 +172,11 @@ def _cut(part: Part, cuts: Sequence[int], closes: bool, place: int, address: Add
         return
     before = 0
     for cut in cuts:
-        yield Piece("text", part.text[before:cut]), 1
+        text = part.text[before:cut]
+        bare = text.lstrip()
+        if bare != text:
+            yield Piece("text", text[: len(text) - len(bare)]), 0
+        yield Piece("text", bare), 1
         before = cut
     if part.text[before:]:
         yield Piece("text", part.text[before:]), 0
@@ -184,7 +198,8 @@ def _scale(steps: Sequence[float | None]) -> tuple[float, float]:
 
 def _shaded(piece: Piece, step: int, steps: Sequence[float | None], scale: tuple[float, float], closes: int) -> Piece:
     value = steps[step] if step < len(steps) else None
-    if value is None or not math.isfinite(value):
+    blank = piece.kind == "text" and not piece.text.strip() and not closes
+    if value is None or blank or not math.isfinite(value):
         return Piece(piece.kind, piece.text, piece.urls, step)
     low, high = scale
     share = 0.5 if high == low else (value - low) / (high - low)

@@ -44,12 +44,24 @@ const actions = {
   "?": () => { dialog.showModal(); return true; },
 };
 
+// A second click while the first is on its way would answer the next question unseen.
+const form = document.getElementById("answer");
+if (form) {
+  let sent = false;
+  form.addEventListener("submit", (event) => {
+    if (sent) event.preventDefault();
+    sent = true;
+  });
+  window.addEventListener("pageshow", () => { sent = false; });
+}
+
 document.addEventListener("keydown", (event) => {
-  const typing = event.target.closest("input, textarea, select, video, audio");
+  const typing = event.target.closest("input:not([type=radio]), textarea, select, video, audio");
   if (event.key === "Escape" && typing) typing.blur();
-  if (typing || dialog.open || event.ctrlKey || event.metaKey || event.altKey) return;
-  const labelled = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
-  if (labelled) {
+  if (typing || dialog.open || event.repeat && document.getElementById("answer") || event.ctrlKey || event.metaKey || event.altKey) return;
+  const onControl = event.target.closest("button, a, input, summary");
+  const labelled = document.querySelector(`[data-key~="${CSS.escape(event.key)}"]:not(:disabled)`);
+  if (labelled && !(onControl && event.key === "Enter" && onControl.type !== "radio")) {
     labelled.click();
     event.preventDefault();
   } else if (Object.hasOwn(actions, event.key) && actions[event.key]()) {
