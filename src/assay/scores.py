@@ -42,7 +42,8 @@ class Status(StrEnum):
         return self not in (Status.OK, Status.GATED)
 
 
-_RESERVED = frozenset({"id", "group", "record", "response", "value", "status", "message", "std", "steps", "critique"})
+RESERVED = frozenset({"id", "group", "record", "response", "value", "status", "message", "std", "steps", "critique"})
+"""The columns of every result, which no attribute may be called."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class Scores:
         bent = {name: tuple(tensor.shape) for name, tensor in shapes.items() if tensor.dim() != 1}
         if bent or not self.values.is_floating_point():
             raise ValueError(f"Scores are flat and of a float type; got {bent or self.values.dtype}")
-        if taken := _RESERVED & set(self.attributes):
+        if taken := RESERVED & set(self.attributes):
             raise ValueError(f"an attribute may not be called {sorted(taken)[0]!r}: that is a column of every result")
 
     def _check_rows(self) -> None:

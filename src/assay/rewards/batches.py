@@ -36,8 +36,8 @@ def batched(records: Iterable[Record], responses: int) -> Iterator[list[Record]]
 def score_each(reward: Reward, records: Sequence[Record]) -> Scores:
     """Scores of a batch, without gradient; when it raises, of each record alone.
 
-    The responses of a record that raises again are ``UNREADABLE_MEDIA``, ``OUT_OF_MEMORY``, ``TIMEOUT`` or, for any
-    other exception, ``FAILED``, with the exception's last line as their message.
+    The responses of a record that raises again are ``UNREADABLE_MEDIA``, ``OUT_OF_MEMORY``, ``TIMEOUT``,
+    ``UNAVAILABLE`` or, for any other exception, ``FAILED``, with the exception's last line as their message.
 
     Raises:
         ContractError: the reward breaks the contract of rewards, which is no record's fault.
@@ -56,10 +56,11 @@ def score_each(reward: Reward, records: Sequence[Record]) -> Scores:
 def _failed(record: Record, error: Exception) -> Scores:
     rows = len(record.responses)
     message = traceback.format_exception_only(error)[-1].strip()
-    return scores_of([record], [torch.nan] * rows, [_status_of(error)] * rows, [message] * rows)
+    return scores_of([record], [torch.nan] * rows, [status_of(error)] * rows, [message] * rows)
 
 
-def _status_of(error: Exception) -> Status:
+def status_of(error: Exception) -> Status:
+    """What an exception says of the row it was raised for: ``FAILED`` where it says nothing else."""
     match error:
         case MediaError():
             return Status.UNREADABLE_MEDIA
@@ -67,5 +68,7 @@ def _status_of(error: Exception) -> Status:
             return Status.OUT_OF_MEMORY
         case TimeoutError():
             return Status.TIMEOUT
+        case ConnectionError():
+            return Status.UNAVAILABLE
         case _:
             return Status.FAILED
