@@ -26,36 +26,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-WORDS = [
-    "the",
-    "of",
-    "and",
-    "a",
-    "to",
-    "in",
-    "is",
-    "you",
-    "that",
-    "it",
-    "he",
-    "was",
-    "for",
-    "on",
-    "are",
-    "as",
-    "with",
-    "his",
-    "they",
-    "at",
-    "be",
-    "this",
-    "have",
-    "from",
-    "or",
-    "one",
-    "had",
-    "by",
-]
+WORDS = ("the", "of", "and", "a", "to", "in", "is", "you", "that", "it", "he", "was", "for", "on", "are", "as", "with")
 
 
 @dataclass(frozen=True)
@@ -207,7 +178,12 @@ def text(chance: random.Random, tokens: int) -> str:
     return " ".join(chance.choice(WORDS) for _ in range(tokens))
 
 
-def asks(seed: int, tokens: int = 24, answer: int = 16) -> Iterator[tuple[str, list[str]]]:
+_SHORT = (24, 16)
+_QUEUED = 2.0
+"""Seconds of work that the queue may hold when it is overloaded."""
+
+
+def asks(seed: int, tokens: int = _SHORT[0], answer: int = _SHORT[1]) -> Iterator[tuple[str, list[str]]]:
     """Unrelated short prompts, each with one response."""
     chance = random.Random(seed)
     while True:
@@ -364,7 +340,7 @@ def peak_of(server: Server, plan: Plan) -> float:
 
 
 def overload(server: Server, plan: Plan, peak: float) -> list[Row]:
-    """Three times what it can do, then half of it: what gets through, how fast the rest is turned away, what is left."""
+    """Three times what it can do, then half of it: what gets through, how fast the rest is refused, what is left."""
     before = server.rss()
     calm = latencies(asyncio.run(open_loop(server, 0.5 * peak, plan.seconds, 21)))
     started = time.perf_counter()
@@ -491,7 +467,10 @@ def measured(plan: Plan, only: list[str], environment: dict[str, str]) -> list[R
                 name = f"8 candidates of a {plan.prompt}-token prompt, one request"
                 rows.append(compared(name, 3.3, plan, whole, long, servers))
     if any(map(wants, ("overload", "spread", "slow"))):
-        with assay(["--queue-tokens", "8192"], environment) as own:
+        with assay([], environment) as own:
+            peak = peak_of(own, plan)
+        waiting = max(1_024, int(_QUEUED * peak * sum(_SHORT)))
+        with assay(["--queue-tokens", str(waiting)], environment) as own:
             peak = peak_of(own, plan)
             rows += overload(own, plan, peak) if wants("overload") else []
             rows += [spread(own, plan, peak)] if wants("spread") else []
@@ -521,6 +500,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=6)
     parser.add_argument("--model", default="", help="a directory of SmolLM2-135M; random weights without it")
     chosen = parser.parse_args()
+    os.environ.pop("OMP_NUM_THREADS", None)  # both servers compute with as many threads as torch takes by itself
     environment = {**os.environ, "SERVED_LAYERS": str(chosen.layers), "SERVED_MODEL": chosen.model}
     os.environ.update(SERVED_LAYERS=str(chosen.layers), SERVED_MODEL=chosen.model)
     plan = Plan(2.0, 1, prompt=256) if chosen.quick else Plan(12.0, 5)
