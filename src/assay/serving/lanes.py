@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import traceback
 from collections.abc import Sequence
@@ -222,11 +221,13 @@ class Lane:
         while not len(self.queue):
             self._some.clear()
             await self._some.wait()
-        self._full.clear()
-        left = self.queue.arrived + self._limits.wait - asyncio.get_running_loop().time()
-        if left > 0 and self.queue.tokens < self._limits.batch_tokens:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._full.wait(), left)
+        loop = asyncio.get_running_loop()
+        until = self.queue.arrived + self._limits.wait
+        if until > loop.time() and self.queue.tokens < self._limits.batch_tokens:
+            self._full.clear()
+            timer = loop.call_at(until, self._full.set)
+            await self._full.wait()
+            timer.cancel()
 
     async def _compute(self, batch: Batch) -> None:
         loop = asyncio.get_running_loop()
