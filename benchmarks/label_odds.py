@@ -137,10 +137,14 @@ def both_orders(model: LocalModel, tokens: int, goal: float | None, repeats: int
 
 
 def rows(quick: bool) -> list[Row]:
-    """The goals: 3 times cheaper than 64 sampled tokens behind 256, 1.6 times for both orders at 1,024 tokens."""
+    """The goals: 3 times cheaper than 64 sampled tokens behind up to 512, 1.6 times for both orders at 1,024 tokens.
+
+    Behind more tokens reading them is most of the work of either way: the ratio goes to 1, and the goal ends.
+    """
     fewer = asked(4 if quick else FEWER)
     if quick:
         return [against_sampling(fewer, 256, 3.0, 3), both_orders(fewer, 1024, 1.6, 3)]
     swapped = both_orders(fewer, 1024, 1.6, 5)
     whole = asked(LAYERS)
-    return [against_sampling(whole, 256, 3.0, 3), against_sampling(whole, 1024, None, 2), swapped]
+    goals = {256: 3.0, 512: 3.0, 1024: None}
+    return [*(against_sampling(whole, tokens, goal, 3) for tokens, goal in goals.items()), swapped]
