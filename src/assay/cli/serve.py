@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from assay.serving.policy import MediaPolicy
     from assay.serving.processes import Report
     from assay.serving.service import Service
+    from assay.serving.templated import Untemplate
 
 MEBIBYTE = 2**20
 _NAME_OF_FILE = re.compile(r"^.+\.py:(\w+)$")
@@ -98,6 +99,7 @@ def serve(
     from assay.serving.policy import MediaPolicy
     from assay.serving.processes import Patience, listener, serve_here, serve_many
     from assay.serving.queue import QueueLimits
+    from assay.serving.templated import untemplate_of
 
     del limit
     tokens = read_tokens(token_file)
@@ -120,7 +122,7 @@ def serve(
         tokens=tokens,
         pickle=pickle,
         upstream=read_upstream(upstream, upstream_key, budget),
-        template=template,
+        form=None if template is None else untemplate_of(template),
         drain=drain,
         alone=workers == 1,
     )
@@ -163,7 +165,7 @@ class Site:
     tokens: tuple[str, ...]
     pickle: bool
     upstream: Upstream | None
-    template: str | None
+    form: Untemplate | None
     drain: float
     alone: bool
 
@@ -207,6 +209,7 @@ def application(site: Site, report: Report) -> FastAPI:
         tokens=site.tokens,
         pickle=site.pickle,
         upstream=site.upstream,
+        form=site.form,
         drain_seconds=site.drain,
         started=started,
         alone=site.alone,

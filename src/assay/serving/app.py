@@ -29,7 +29,7 @@ from assay.serving.policy import MediaPolicy
 from assay.serving.problems import ServiceError
 from assay.serving.replies import Json, problem, problem_of
 from assay.serving.service import Service
-from assay.serving.templated import Untemplate, whole_text
+from assay.serving.templated import Untemplate
 
 _LOG = logging.getLogger("assay.serving")
 _DRAIN_SECONDS = 30.0
@@ -50,7 +50,7 @@ def create_app(
     tokens: Sequence[str] = (),
     pickle: bool = False,
     upstream: Upstream | None = None,
-    untemplate: Untemplate = whole_text,
+    form: Untemplate | None = None,
     drain_seconds: float = _DRAIN_SECONDS,
     started: Callable[[BaseException | None], None] | None = None,
     alone: bool = True,
@@ -58,7 +58,7 @@ def create_app(
     """The ASGI application of a service. It starts the service, and drains it when it stops.
 
     With ``tokens`` every request but those of health brings one; without, versions cannot be changed. ``pickle`` opens
-    flow_grpo's route. ``upstream`` is the model of ``/v1/chat/completions``. ``untemplate`` reads the texts of clients
+    flow_grpo's route. ``upstream`` is the model of ``/v1/chat/completions``. ``form`` reads the texts of clients
     that send a templated conversation as one string. ``started`` is called when the rewards are loaded, or with what
     loading raised. One of several processes, which is not ``alone``, changes no versions: the others would not know.
     """
@@ -84,7 +84,7 @@ def create_app(
         separate_input_output_schemas=False,
     )
     app.state.failed = None
-    for router in _routers(service, policy, pickle, upstream, untemplate):
+    for router in _routers(service, policy, pickle, upstream, form):
         app.include_router(router)
     _add_errors(app)
     if not alone:
@@ -97,17 +97,17 @@ def create_app(
 
 
 def _routers(
-    service: Service, policy: MediaPolicy, pickle: bool, upstream: Upstream | None, untemplate: Untemplate
+    service: Service, policy: MediaPolicy, pickle: bool, upstream: Upstream | None, form: Untemplate | None
 ) -> list[APIRouter]:
     return [
         native_routes(service, policy),
         running_routes(service),
-        vllm_routes(service, policy, untemplate),
+        vllm_routes(service, policy, form),
         rerank_routes(service, policy),
-        openrlhf_routes(service, untemplate),
-        slime_routes(service, policy, untemplate),
+        openrlhf_routes(service, form),
+        slime_routes(service, policy, form),
         unirl_routes(service),
-        llamafactory_routes(service, untemplate),
+        llamafactory_routes(service, form),
         chat_routes(service, policy, upstream),
         *([flow_grpo_routes(service, policy)] if pickle else []),
     ]

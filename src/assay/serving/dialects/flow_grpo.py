@@ -12,6 +12,7 @@ floats. Which reward: ``?reward=NAME``.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import pickle
 from collections.abc import Mapping
@@ -69,7 +70,7 @@ def _pickled(content: dict[str, Any], http: int) -> Response:
 
 async def _rows(body: bytes, policy: MediaPolicy) -> list[Read]:
     try:
-        request = unpickled(body)
+        request = await asyncio.to_thread(unpickled, body)
     except PickleRefused as error:
         raise Unprocessable(str(error), code="pickle_refused") from error
     if not isinstance(request, dict) or "images" not in request:

@@ -41,7 +41,7 @@ _EXAMPLES: dict[str, Any] = {
 }
 
 
-def llamafactory_routes(service: Service, untemplate: Untemplate) -> APIRouter:
+def llamafactory_routes(service: Service, form: Untemplate | None) -> APIRouter:
     """``/v1/score/evaluation``."""
     router = APIRouter(tags=["LLaMA-Factory"])
 
@@ -54,7 +54,7 @@ def llamafactory_routes(service: Service, untemplate: Untemplate) -> APIRouter:
 
         async def work() -> Response:
             anonymous = body.model == _ANY and all(each.name != _ANY for each in service.served())
-            rows = [record_of_text(text, untemplate, str(i)) for i, text in enumerate(body.messages)]
+            rows = [record_of_text(text, form, str(i)) for i, text in enumerate(body.messages)]
             outcome = await scored(service, reward or (None if anonymous else body.model), rows)
             judged = [judgement for (judgement,) in outcome.judgements()]
             return Json(

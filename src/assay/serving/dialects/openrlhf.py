@@ -19,7 +19,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Request, Response
 from pydantic import Field, model_validator
 
-from assay.records import Record
 from assay.rewards.columns import Judgement
 from assay.scores import Status
 from assay.serving.dialects.asking import AskedReward, as_list, model_of, number
@@ -56,7 +55,7 @@ _EXAMPLES: dict[str, Any] = {
 }
 
 
-def openrlhf_routes(service: Service, untemplate: Untemplate) -> APIRouter:
+def openrlhf_routes(service: Service, form: Untemplate | None) -> APIRouter:
     """``/get_reward``."""
     router = APIRouter(tags=["OpenRLHF"])
 
@@ -68,7 +67,7 @@ def openrlhf_routes(service: Service, untemplate: Untemplate) -> APIRouter:
         """Rewards, scores in 0 to 1, and further columns to be logged, of equal length."""
 
         async def work() -> Response:
-            rows = [_row(body, place, untemplate) for place in range(len(as_list(body.query)))]
+            rows = [_row(body, place, form) for place in range(len(as_list(body.query)))]
             outcome = await scored(service, reward, rows)
             judged = [judgement for (judgement,) in outcome.judgements()]
             rewards = [each.value for each in judged]
@@ -91,18 +90,17 @@ def openrlhf_routes(service: Service, untemplate: Untemplate) -> APIRouter:
     return router
 
 
-def _row(body: RewardRequest, place: int, untemplate: Untemplate) -> Read:
+def _row(body: RewardRequest, place: int, form: Untemplate | None) -> Read:
     query = as_list(body.query)[place]
     context = {} if body.labels is None or body.labels[place] is None else {"label": body.labels[place]}
     if body.prompts is None:
-        return record_of_text(query, untemplate, str(place), context)
+        return record_of_text(query, form, str(place), context)
     prompt = body.prompts[place]
-    if not query.startswith(prompt):
-        whole: Record = record_of_text(query, untemplate, str(place), context)
-        if whole.prompt:
-            return whole
-        return Unread(str(place), Status.INVALID, "the query does not begin with its prompt; send it without prompts")
-    return record_of_pair(prompt, query[len(prompt) :], untemplate, str(place), context)
+    if query.startswith(prompt):
+        return record_of_pair(prompt, query[len(prompt) :], form, str(place), context)
+    if form is not None and form.conversation(query):
+        return record_of_text(query, form, str(place), context)
+    return Unread(str(place), Status.INVALID, "the query does not begin with its prompt; send it without prompts")
 
 
 def _unit(value: float | None, spec: Spec) -> float | None:

@@ -49,7 +49,7 @@ _EXAMPLES: dict[str, Any] = {
 }
 
 
-def slime_routes(service: Service, policy: MediaPolicy, untemplate: Untemplate) -> APIRouter:
+def slime_routes(service: Service, policy: MediaPolicy, form: Untemplate | None) -> APIRouter:
     """``/slime``."""
     router = APIRouter(tags=["slime"])
 
@@ -62,7 +62,7 @@ def slime_routes(service: Service, policy: MediaPolicy, untemplate: Untemplate) 
         """The reward of a sample, as one number."""
 
         async def work() -> Response:
-            outcome = await scored(service, reward, [await _record(body, policy, untemplate)])
+            outcome = await scored(service, reward, [await _record(body, policy, form)])
             ((judgement,),) = outcome.judgements()
             if judgement.value is None:
                 http = 503 if judgement.status in _PASSING else 422
@@ -78,9 +78,9 @@ def slime_routes(service: Service, policy: MediaPolicy, untemplate: Untemplate) 
     return router
 
 
-async def _record(body: SampleRequest, policy: MediaPolicy, untemplate: Untemplate) -> Record:
+async def _record(body: SampleRequest, policy: MediaPolicy, form: Untemplate | None) -> Record:
     context = {} if body.label is None else {"label": body.label}
     if isinstance(body.prompt, str):
-        return record_of_pair(body.prompt, body.response, untemplate, "0", context)
+        return record_of_pair(body.prompt, body.response, form, "0", context)
     prompt = chat_record(await admitted_chat(body.prompt, policy), [], "0").prompt
     return Record("0", prompt, (Answer(messages_of(body.response, "assistant")),), context=context)

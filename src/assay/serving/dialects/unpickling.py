@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 _DEEPEST = 16
-_MOST_VALUES = 1_000_000
+_MOST_VALUES = 100_000
 _MOST_DIMENSIONS = 8
 _DTYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|S\d{1,7}|U\d{1,7})")
 _PLAIN = (str, bytes, int, float, bool, type(None))
@@ -29,7 +29,7 @@ _NAMED = """
 PROTO FRAME STOP MARK POP POP_MARK MEMOIZE PUT BINPUT LONG_BINPUT GET BINGET LONG_BINGET
 NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 FLOAT BINFLOAT
 STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8
-BINBYTES SHORT_BINBYTES BINBYTES8
+BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8
 EMPTY_LIST LIST APPEND APPENDS EMPTY_DICT DICT SETITEM SETITEMS
 EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 GLOBAL STACK_GLOBAL REDUCE BUILD
 """
@@ -157,7 +157,7 @@ def _scalar(dtype: object, data: object) -> object:
 def _shaped(buffer: object, dtype: object, shape: object, order: str) -> npt.NDArray[Any]:
     """A copy of the bytes as an array, whose size is exactly what type and shape say."""
     sizes = cast("tuple[object, ...]", shape) if isinstance(shape, tuple) else None
-    if not isinstance(buffer, bytes) or not isinstance(dtype, _Dtype) or sizes is None:
+    if not isinstance(buffer, bytes | bytearray) or not isinstance(dtype, _Dtype) or sizes is None:
         raise PickleRefused("an array of something else than numbers, bytes or text")
     if len(sizes) > _MOST_DIMENSIONS or not all(type(size) is int and 0 <= size < 2**40 for size in sizes):
         raise PickleRefused("an array of an impossible shape")
@@ -175,7 +175,13 @@ _CALLS: dict[tuple[str, str], Callable[[], object]] = {
     **{(f"{home}.multiarray", "scalar"): lambda: _Call(_scalar) for home in _NUMPY},
     **{(f"{home}.numeric", "_frombuffer"): lambda: _Call(_frombuffer) for home in _NUMPY},
     ("_codecs", "encode"): lambda: _Call(_encoded),
+    **{(home, "bytes"): lambda: _Call(_no_bytes) for home in ("__builtin__", "builtins")},
 }
+
+
+def _no_bytes() -> bytes:
+    """Empty bytes as protocols below 3 write them."""
+    return b""
 
 
 def _encoded(text: object, encoding: object) -> bytes:

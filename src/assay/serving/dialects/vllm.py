@@ -210,7 +210,7 @@ _CLASSIFY_EXAMPLES: dict[str, Any] = {
 }
 
 
-def vllm_routes(service: Service, policy: MediaPolicy, untemplate: Untemplate) -> APIRouter:
+def vllm_routes(service: Service, policy: MediaPolicy, form: Untemplate | None) -> APIRouter:
     """``/score``, ``/classify`` and ``/pooling``, each also under ``/v1``."""
     router = APIRouter(tags=["vLLM"])
 
@@ -239,7 +239,7 @@ def vllm_routes(service: Service, policy: MediaPolicy, untemplate: Untemplate) -
         """The score of each conversation, as the probability of one class; raw with ``use_activation`` false."""
 
         async def work() -> Response:
-            records, outcome, judged = await _judged(service, policy, untemplate, body)
+            records, outcome, judged = await _judged(service, policy, form, body)
             data = [
                 with_reason(
                     {
@@ -262,7 +262,7 @@ def vllm_routes(service: Service, policy: MediaPolicy, untemplate: Untemplate) -
         """What vLLM would pool: of each conversation the score, or with ``token_classify`` those of its steps."""
 
         async def work() -> Response:
-            records, outcome, judged = await _judged(service, policy, untemplate, body)
+            records, outcome, judged = await _judged(service, policy, form, body)
             pool = _steps if body.task == "token_classify" else _whole
             data = [
                 with_reason({"index": i, "object": "pooling", "data": pool(each, body.activated)}, each)
@@ -280,12 +280,12 @@ def vllm_routes(service: Service, policy: MediaPolicy, untemplate: Untemplate) -
 
 
 async def _judged(
-    service: Service, policy: MediaPolicy, untemplate: Untemplate, body: ClassifyRequest
+    service: Service, policy: MediaPolicy, form: Untemplate | None, body: ClassifyRequest
 ) -> tuple[list[Record], Outcome, list[Judgement]]:
     if body.messages is not None:
         records = [conversation(await admitted_chat(body.messages, policy), "0")]
     else:
-        records = [record_of_text(text, untemplate, str(i)) for i, text in enumerate(as_list(body.input))]
+        records = [record_of_text(text, form, str(i)) for i, text in enumerate(as_list(body.input))]
     outcome = await scored(service, body.model, records)
     return records, outcome, [each for row in outcome.judgements() for each in row]
 
