@@ -125,6 +125,25 @@ class Endpoint:
         cells = self.ask([Ask(prompt, {"seed": seed_of(seed, copy)}) for prompt in prompts for copy in range(n)])
         return [cells[start : start + n] for start in range(0, len(cells), n)]
 
+    def answer_json(
+        self, prompts: Sequence[Prompt], schemas: Sequence[Mapping[str, Any]], n: int = 1, seed: int = 0, /
+    ) -> list[list[Answer]]:
+        """As `answer`, each prompt's answers held to its JSON schema by the endpoint (``response_format``); one that
+        does not take that says so (`Status.INVALID`).
+
+        Raises:
+            ValueError: ``n`` is below 1, or not a schema for each prompt.
+        """
+        if n < 1:
+            raise ValueError(f"need at least 1 answer, got {n}")
+        asks = [
+            Ask(prompt, {"seed": seed_of(seed, copy), "response_format": _format(schema)})
+            for prompt, schema in zip(prompts, schemas, strict=True)
+            for copy in range(n)
+        ]
+        cells = self.ask(asks)
+        return [cells[start : start + n] for start in range(0, len(cells), n)]
+
     def ask(self, asks: Sequence[Ask], /) -> list[Answer]:
         """What became of each call, in order; equal ones are made once."""
         return [_answer(outcome, cost) for outcome, cost in self._all(asks)]
@@ -332,6 +351,10 @@ def _answer(outcome: Read, cost: Cost) -> Answer:
     if isinstance(outcome, Said):
         return Answer(outcome.text, message=outcome.message, cut=outcome.cut, cost=cost)
     return Answer(status=outcome.status, message=outcome.message, cut=outcome.cut, cost=cost)
+
+
+def _format(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": dict(schema)}}
 
 
 def seed_of(seed: int, copy: int) -> int:

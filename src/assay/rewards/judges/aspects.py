@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from assay.rewards.base import Reward
-from assay.rewards.judges.prompts import RUBRIC, JudgePrompt
+from assay.rewards.judges.prompts import JudgePrompt
 from assay.rewards.judges.rubric import Criterion, rubric
 from assay.rewards.judges.verdicts import Way
 
@@ -25,6 +25,14 @@ ANSWERS = (
 """What HelpSteer2 (Wang et al., 2024, arXiv 2406.08673) asks of answers, without the two about style."""
 
 
-def aspects(way: Way, of: Sequence[Criterion] = ANSWERS, *, prompt: JudgePrompt = RUBRIC, seed: int = 0) -> Reward:
-    """A reward: the weighted mean of several aspects, each also an attribute on its own scale. See `rubric`."""
-    return rubric(way, of, prompt=prompt, seed=seed)
+def aspects(
+    way: Way,
+    of: Sequence[Criterion] = ANSWERS,
+    *,
+    prompt: JudgePrompt | None = None,
+    seed: int = 0,
+    together: bool = False,
+) -> Reward:
+    """A reward: the weighted mean of several aspects, each also an attribute on its own scale; with ``together`` all of
+    them in one call. See `rubric`."""
+    return rubric(way, of, prompt=prompt, seed=seed, together=together)

@@ -48,14 +48,14 @@ def verdict(answer: Answer, code: str, read: Reader[T]) -> T | Unread:
     if len(known) == 1:
         return known.pop()
     if known:
-        return _unread(answer, "it gives several verdicts")
+        return unread(answer, "it gives several verdicts")
     if lines:
-        return _unread(answer, f"its verdict {lines[-1].strip()[:80]!r} is none that was asked for")
+        return unread(answer, f"its verdict {lines[-1].strip()[:80]!r} is none that was asked for")
     if _REFUSAL.search(said):
         return Unread(Status.REFUSED, f"the judge declined: {_shown(answer.text)}")
     if answer.cut:
-        return _unread(answer, "it ended at the limit of tokens before its verdict; allow more")
-    return _unread(answer, f"it has no line 'Verdict {code}:'")
+        return unread(answer, "it ended at the limit of tokens before its verdict; allow more")
+    return unread(answer, f"it has no line 'Verdict {code}:'")
 
 
 def label(values: Mapping[str, float]) -> Reader[float]:
@@ -101,7 +101,8 @@ def ranking(names: Sequence[str]) -> Reader[tuple[int, ...]]:
     return read
 
 
-def _unread(answer: Answer, why: str) -> Unread:
+def unread(answer: Answer, why: str) -> Unread:
+    """An answer that holds no verdict, and why; the message holds the answer."""
     return Unread(Status.UNPARSABLE, f"no verdict could be read, {why}: {_shown(answer.text)}")
 
 

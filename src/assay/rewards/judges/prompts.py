@@ -88,5 +88,14 @@ RUBRIC = JudgePrompt(
     "You check a response to a conversation against one criterion at a time. Nothing but the criterion counts.",
     "How does the response do by this criterion? From the worst to the best: {labels}.",
 )
-SHIPPED = (POINTWISE, PAIRWISE, LISTWISE, CORRECTNESS, RUBRIC)
+AT_ONCE = JudgePrompt(
+    "rubric at once",
+    "You check a response to a conversation against several criteria, each by itself: for its verdict nothing but the "
+    "criterion counts, and no verdict makes another likelier.",
+    "How does the response do by each of these {count} criteria?",
+    by_text="Give your reasons in a few sentences. Then end with these lines, one for each criterion, with what it "
+    "deserves in place of X:\n{code}",
+    criterion="The criteria:\n{criterion}\n",
+)
+SHIPPED = (POINTWISE, PAIRWISE, LISTWISE, CORRECTNESS, RUBRIC, AT_ONCE)
 """Every judge prompt of this package."""

@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast, final
 
+from assay.models.asking import Cost
 from assay.records import Record
 from assay.rewards.base import name_of
 from assay.rewards.judges.pointwise import answered, reference_of
-from assay.rewards.judges.prompts import RUBRIC, JudgePrompt
+from assay.rewards.judges.prompts import AT_ONCE, RUBRIC, JudgePrompt
+from assay.rewards.judges.together import Questions, Together
 from assay.rewards.judges.verdicts import YES_NO, Question, Scale, Verdict, Way, asked_of, points, rows_of, total
 from assay.scores import Scores, Status
 from assay.spec import Spec
@@ -91,6 +93,7 @@ class _Rubric:
     reference: str | None
     prompt: JudgePrompt
     seed: int
+    together: bool = False
 
     @property
     def spec(self) -> Spec:
@@ -105,14 +108,24 @@ class _Rubric:
 
     def __call__(self, records: Sequence[Record], /) -> Scores:
         asked = [self._questions(record, place) for record in records for place in range(len(record.responses))]
-        flat = [question for _, questions in asked for question in questions]
-        told = iter(answered(self.way, flat))
-        rows = [(criteria, [next(told) for _ in questions]) for criteria, questions in asked]
+        rows = self._told(asked)
         values = {
             criterion.name: [verdicts[place].value if given else math.nan for given, verdicts in rows]
             for place, criterion in enumerate(self.criteria)
         }
-        return rows_of(records, [_together(criteria, verdicts) for criteria, verdicts in rows], values)
+        return rows_of(records, [_summed(criteria, verdicts, self.together) for criteria, verdicts in rows], values)
+
+    def _told(
+        self, asked: Sequence[tuple[tuple[Criterion, ...], list[Question | Verdict]]]
+    ) -> list[tuple[tuple[Criterion, ...], list[Verdict]]]:
+        """The verdicts on the criteria of each response, each asked about by itself or all in one call."""
+        if not self.together:
+            told = iter(answered(self.way, [question for _, questions in asked for question in questions]))
+            return [(criteria, [next(told) for _ in questions]) for criteria, questions in asked]
+        assert isinstance(self.way, Together)
+        cells = [(criteria, _at_once(questions, self.prompt)) for criteria, questions in asked]
+        found = iter(self.way.together([cell for _, cell in cells if isinstance(cell, Questions)]))
+        return [(criteria, next(found) if isinstance(cell, Questions) else cell) for criteria, cell in cells]
 
     def _questions(self, record: Record, place: int) -> tuple[tuple[Criterion, ...], list[Question | Verdict]]:
         known = reference_of(record, self.reference)
@@ -137,6 +150,7 @@ class _Rubric:
     def __repr__(self) -> str:
         what = repr(self.criteria) if self.column is None else f"column={self.column!r}, read={name_of(self.read)}"
         rest = f"reference={self.reference!r}, prompt={self.prompt!r}, seed={self.seed}"
+        rest += ", together=True" if self.together else ""
         return f"rubric({self.way!r}, {what}, {rest})"
 
 
@@ -145,8 +159,9 @@ def rubric(
     criteria: Sequence[Criterion],
     *,
     reference: str | None = None,
-    prompt: JudgePrompt = RUBRIC,
+    prompt: JudgePrompt | None = None,
     seed: int = 0,
+    together: bool = False,
 ) -> _Rubric:
     """A reward: how far a response meets the criteria, each asked by itself behind the same quotation:
 
@@ -155,12 +170,17 @@ def rubric(
     Each criterion's value, on its own scale, is the attribute of its name. A response that lacks the verdict on one
     criterion abstains: nothing is summed around a hole.
 
+    With ``together`` all criteria are asked about in one call, whose answer gives each its own verdict under its own
+    code (`by_votes`): one call in the place of as many as there are criteria, at the price that a verdict may lean on
+    those written before it. What cannot be read of one criterion is its own loss, told by its name; the others stay.
+
     Raises:
-        ValueError: no criterion, or two of one name.
+        ValueError: no criterion, two of one name, or ``together`` with a way that reads odds.
     """
     if not criteria or len({each.name for each in criteria}) < len(criteria):
         raise ValueError("a rubric needs criteria of different names")
-    return _Rubric(way, tuple(criteria), None, in_points, reference, prompt, seed)
+    asks = prompt or (AT_ONCE if together else RUBRIC)
+    return _Rubric(_way(way, together), tuple(criteria), None, in_points, reference, asks, seed, together)
 
 
 def own_rubric(
@@ -169,24 +189,53 @@ def own_rubric(
     *,
     read: Criteria = in_points,
     reference: str | None = None,
-    prompt: JudgePrompt = RUBRIC,
+    prompt: JudgePrompt | None = None,
     seed: int = 0,
+    together: bool = False,
 ) -> _Rubric:
     """As `rubric`, with the criteria that each record brings in its context column ``column``, as `in_points` or your
     own ``read`` reads them: so is KOFFVQA graded (Kim and Jung, 2025, arXiv 2503.23730), whose points are ten times
     this value. Records have criteria of their own number, so there is no attribute for each."""
-    return _Rubric(way, (), column, read, reference, prompt, seed)
+    asks = prompt or (AT_ONCE if together else RUBRIC)
+    return _Rubric(_way(way, together), (), column, read, reference, asks, seed, together)
 
 
-def _together(criteria: Sequence[Criterion], verdicts: Sequence[Verdict]) -> Verdict:
+def _way(way: Way, together: bool) -> Way:
+    if together and not isinstance(way, Together):
+        raise ValueError(
+            f"{way!r} reads the odds of one criterion's labels, so together is not for it: take by_votes, or leave "
+            "together out (in this process the criteria share their prompt)"
+        )
+    return way
+
+
+def _at_once(questions: Sequence[Question | Verdict], prompt: JudgePrompt) -> Questions | list[Verdict]:
+    """Questions about one response as one; what is known of it without asking."""
+    asked = [each for each in questions if isinstance(each, Question)]
+    if len(asked) < len(questions):
+        return [each for each in questions if isinstance(each, Verdict)]
+    criteria = tuple([(each.criterion, each.scale) for each in asked])
+    return Questions(asked[0].parts, asked[0].code, criteria, prompt)
+
+
+def _lost(criteria: Sequence[Criterion], verdicts: Sequence[Verdict], cost: Cost) -> Verdict | None:
+    """No verdict, for the first criterion without one; the others without are named with their status."""
+    lost = [(place, each) for place, each in enumerate(verdicts) if each.status is not Status.OK]
+    if not lost:
+        return None
+    first = lost[0][1]
+    if not criteria:
+        return Verdict.missing(first.status, first.message, cost)
+    others = "".join(f"; criterion {criteria[place].name}: {each.status}" for place, each in lost[1:])
+    return Verdict.missing(first.status, f"criterion {criteria[lost[0][0]].name}: {first.message}{others}", cost)
+
+
+def _summed(criteria: Sequence[Criterion], verdicts: Sequence[Verdict], together: bool) -> Verdict:
     cost = total([verdict.cost for verdict in verdicts])
-    failed = next((verdict for verdict in verdicts if verdict.status is not Status.OK), None)
-    if failed is not None:
-        place = next(number for number, verdict in enumerate(verdicts) if verdict is failed)
-        about = f"criterion {criteria[place].name}: " if criteria else ""
-        return Verdict.missing(failed.status, about + failed.message, cost)
+    if lost := _lost(criteria, verdicts, cost):
+        return lost
     weight = math.fsum(criterion.weight for criterion in criteria)
     met = math.fsum(c.weight * c.share(v.value) for c, v in zip(criteria, verdicts, strict=True))
-    said = [f"{c.name}: {v.text}" for c, v in zip(criteria, verdicts, strict=True) if v.text]
+    said = [v.text if together else f"{c.name}: {v.text}" for c, v in zip(criteria, verdicts, strict=True) if v.text]
     masses, votes = [v.mass for v in verdicts], [v.read for v in verdicts]
     return Verdict(min(met / weight, 1.0), text="\n\n".join(said), mass=min(masses), read=min(votes), cost=cost)

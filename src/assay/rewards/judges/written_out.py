@@ -36,12 +36,15 @@ _NUMBERS: Mapping[str, Callable[[str], Any]] = {
     "at_once": int,
     "tokens": int,
     "temperature": float,
+    "together": int,
+    "schema": int,
     "money": float,
     "price_read": float,
     "price_written": float,
 }
 _WORDS = ("ask", "by", "column", "criterion", "key", "replay")
 _LONGEST = 512
+_TOGETHER = ("rubric", "answers", "pictures")
 
 Options: TypeAlias = Mapping[str, Any]
 
@@ -59,15 +62,15 @@ def _correctness(way: Way, given: Options) -> Reward:
 
 
 def _rubric(way: Way, given: Options) -> Reward:
-    return own_rubric(way, given["column"] or "rubric", seed=given["seed"])
+    return own_rubric(way, given["column"] or "rubric", seed=given["seed"], together=bool(given["together"]))
 
 
 def _answers(way: Way, given: Options) -> Reward:
-    return aspects(way, ANSWERS, seed=given["seed"])
+    return aspects(way, ANSWERS, seed=given["seed"], together=bool(given["together"]))
 
 
 def _pictures(way: Way, given: Options) -> Reward:
-    return aspects(way, PICTURES, seed=given["seed"])
+    return aspects(way, PICTURES, seed=given["seed"], together=bool(given["together"]))
 
 
 def _pairwise(way: Way, given: Options) -> Reward:
@@ -94,9 +97,10 @@ def from_reference(text: str, *, device: str | torch.device = "auto", dtype: str
     ``listwise``); ``by`` (``odds`` of labels, or written ``votes``: the default where an endpoint gives no
     log-probabilities, which is found out by one call); ``k`` votes; ``high``, the best grade; ``column`` of the
     reference or rubric; ``criterion``; ``rounds`` of the pairwise tournament; ``orders`` of a listwise judge; ``seed``;
-    ``max_tokens``; ``temperature`` (0 for one vote, else 1). For endpoints also ``key`` (the environment variable that
-    holds it), ``at_once``, ``replay`` (a directory of replies), and a budget: ``tokens``, or ``money`` with
-    ``price_read`` and ``price_written`` a million tokens.
+    ``max_tokens``; ``temperature`` (0 for one vote, else 1); ``together=1``, all criteria of a rubric or aspects in one
+    call, by votes, with ``schema=1`` as a JSON object that an endpoint holds to its schema. For endpoints also ``key``
+    (the environment variable that holds it), ``at_once``, ``replay`` (a directory of replies), and a budget:
+    ``tokens``, or ``money`` with ``price_read`` and ``price_written`` a million tokens.
 
     Raises:
         JudgeReferenceError: no such form or option.
@@ -117,6 +121,7 @@ def from_reference(text: str, *, device: str | torch.device = "auto", dtype: str
 def _options(text: str) -> dict[str, Any]:
     given: dict[str, Any] = {"ask": "pointwise", "by": "", "column": "", "criterion": "", "key": None, "replay": None}
     given |= {"k": 1, "high": 5, "seed": 0, "rounds": 4, "orders": 2, "max_tokens": _LONGEST, "at_once": 8}
+    given |= {"together": 0, "schema": 0}
     given |= {"tokens": None, "temperature": None, "money": None, "price_read": None, "price_written": None}
     for name, value in parse_qsl(text, keep_blank_values=True):
         if name not in given:
@@ -129,6 +134,8 @@ def _options(text: str) -> dict[str, Any]:
         raise JudgeReferenceError(f"a judge can be asked {', '.join((*ASKS, 'listwise'))}, not {given['ask']!r}")
     if given["by"] not in ("", "odds", "votes"):
         raise JudgeReferenceError(f"a judge answers by odds or by votes, not by {given['by']!r}")
+    if given["together"] and (given["by"] == "odds" or given["ask"] not in _TOGETHER):
+        raise JudgeReferenceError(f"together=1 is for ask={', '.join(_TOGETHER)}, by votes: odds are of one criterion")
     if given["temperature"] is None:
         given["temperature"] = 0.0 if given["k"] == 1 else 1.0
     return given
@@ -143,8 +150,8 @@ def _local(name: str, given: Options, device: str | torch.device, dtype: str | t
 
 
 def _way(model: Any, given: Options) -> Way:
-    if given["by"] == "votes" or (not given["by"] and _is_silent(model)):
-        return by_votes(model, given["k"], seed=given["seed"])
+    if given["by"] == "votes" or given["together"] or (not given["by"] and _is_silent(model)):
+        return by_votes(model, given["k"], seed=given["seed"], schema=bool(given["schema"]))
     return by_odds(model)
 
 
