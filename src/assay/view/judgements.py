@@ -49,8 +49,9 @@ class Shown:
 class Judgements:
     """The judgements of a file, opened by `open_judgements`.
 
-    ``standing`` holds the answers that were not taken back, ``{question: {rater: answer}}``; ``version`` grows with
-    each change. A change returns when it is on the disk (write-ahead log, ``synchronous=FULL``).
+    ``standing`` holds the answers that were not taken back, ``{question: {rater: answer}}``; a change puts a new
+    dictionary in the place of an old one, so that readers need no lock. ``version`` grows with each change. A change
+    returns when it is on the disk (write-ahead log, ``synchronous=FULL``).
     """
 
     path: Path
@@ -85,7 +86,7 @@ class Judgements:
             values = (shown.id, json.dumps(dict(answer)), self._clock())
             kept = self._change("INSERT OR IGNORE INTO judgements (shown, answer, at) VALUES (?, ?, ?)", values)
             if kept:
-                self.standing.setdefault(shown.question, {})[shown.rater] = answer
+                self.standing[shown.question] = {**self.standing.get(shown.question, {}), shown.rater: answer}
                 self.version += 1
         return bool(kept)
 
@@ -101,7 +102,8 @@ class Judgements:
                 return None
             self._change("UPDATE judgements SET undone = ? WHERE id = ?", (self._clock(), found[5]))
             shown = _shown(found[:5])
-            del self.standing[shown.question][rater]
+            left = {name: answer for name, answer in self.standing[shown.question].items() if name != rater}
+            self.standing[shown.question] = left
             self.version += 1
         return shown
 

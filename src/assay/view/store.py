@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from assay.runs.files import write_whole
 
 Array = npt.NDArray[Any]
 _VERSION = 1
+_MAKING = threading.RLock()
 
 
 def cache_folder() -> Path:
@@ -41,9 +43,10 @@ def folder_of(path: Path, cache: Path) -> Path:
 
 def kept(path: Path, dtype: str, make: Callable[[], Array]) -> Array:
     """The array at ``path``, mapped into memory, not read; made and written first where it is not there."""
-    if not path.exists():
-        array = make().astype(dtype, copy=False)
-        write_whole(path, lambda file: array.tofile(file))
+    with _MAKING:
+        if not path.exists():
+            array = make().astype(dtype, copy=False)
+            write_whole(path, lambda file: array.tofile(file))
     return mapped(path, dtype)
 
 

@@ -103,7 +103,7 @@ def create_view(viewed: Viewed, hosts: Sequence[str] = LOOPBACK) -> FastAPI:
             name=record,
             chosen=response,
             tabs=_tabs(viewed, None),
-            back=link("/", sort=sort, keep=keep, at=at),
+            back=link("/", sort=sort, keep=keep, at=max(at or 0, 0) // PAGE * PAGE),
             place=_place(listing, Query(sort, keep.strip()), at),
             other=None if viewed.other is None else viewed.other.path.name,
             about=_ABOUT,
