@@ -17,7 +17,7 @@ import torch
 
 from assay.adapters.abstaining import OnAbstain, number_of, refuse
 from assay.adapters.asked import Asked, judged, unjudged
-from assay.adapters.pixels import picture, video
+from assay.adapters.pixels import picture, tensor_of, video
 from assay.adapters.rows import Judgement
 from assay.media import Image, MediaError
 from assay.records import Record
@@ -114,7 +114,7 @@ def from_flow_grpo(function: Callable[..., Any], spec: Spec | None = None) -> Fl
 
 
 def _medium(pixels: Any, fps: float) -> Any:
-    tensor = torch.as_tensor(pixels)
+    tensor = tensor_of(pixels)
     return video(tensor, fps) if tensor.ndim == 4 else picture(tensor)
 
 

@@ -167,7 +167,8 @@ def _told(messages: Sequence[Message], media: list[dict[str, str]], base: Path) 
 
 def _named(part: Part, media: list[dict[str, str]], base: Path) -> str:
     kind = kind_of(part)
-    assert kind is not None and not isinstance(part, Text)
+    assert kind is not None
+    assert not isinstance(part, Text)
     data, suffix = _file_of(part, kind)
     place = Path("media") / f"{hashlib.sha256(data).hexdigest()[:20]}{suffix}"
     (base / place).parent.mkdir(exist_ok=True)

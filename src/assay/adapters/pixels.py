@@ -17,7 +17,7 @@ def picture(pixels: Any) -> Image:
     Raises:
         ValueError: another shape.
     """
-    tensor = torch.as_tensor(pixels).detach().cpu()
+    tensor = tensor_of(pixels)
     if tensor.ndim == 3 and tensor.shape[0] == 3:
         tensor = tensor.permute(1, 2, 0)
     if tensor.ndim != 3 or tensor.shape[2] != 3:
@@ -33,10 +33,22 @@ def video(pixels: Any, fps: float) -> Video:
     Raises:
         ValueError: no frame, or frames of another shape.
     """
-    tensor = torch.as_tensor(pixels)
+    tensor = tensor_of(pixels)
     if tensor.ndim != 4 or not tensor.shape[0]:
         raise ValueError(f"a video is [frames, 3, height, width], got {list(tensor.shape)}")
     return Video.from_frames([picture(frame) for frame in tensor], fps)
+
+
+def tensor_of(pixels: Any) -> Tensor:
+    """A tensor or array as a tensor in memory, cut off from any graph.
+
+    Raises:
+        ValueError: neither.
+    """
+    try:
+        return torch.as_tensor(pixels).detach().cpu()
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"pixels are a tensor or an array, not a {type(pixels).__name__}") from error
 
 
 def in_8_bits(tensor: Tensor) -> Tensor:

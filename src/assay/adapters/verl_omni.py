@@ -24,7 +24,7 @@ from assay.adapters.abstaining import OnAbstain, refuse
 from assay.adapters.asked import Asked, Together, refuse_groups, unjudged
 from assay.adapters.environment import configured
 from assay.adapters.media_index import MediaIndex
-from assay.adapters.pixels import picture, video
+from assay.adapters.pixels import picture, tensor_of, video
 from assay.adapters.rows import Judgement
 from assay.adapters.verl import VerlRows, answer, learnt
 from assay.media import Image, Video
@@ -108,7 +108,7 @@ def medium_of(pixels: Any, fps: float) -> Image | Video:
         TypeError: another type than uint8.
         ValueError: another shape.
     """
-    tensor = torch.as_tensor(pixels).detach().cpu()
+    tensor = tensor_of(pixels)
     if tensor.dtype != torch.uint8:
         raise TypeError(f"solution_image is {tensor.dtype}, not uint8: latents and floats are no pictures")
     if tensor.ndim == 4 and tensor.shape[1] != 3 and tensor.shape[0] == 3:
