@@ -96,14 +96,14 @@ def untemplate(write: Callable[[Sequence[Mapping[str, str]], bool], str]) -> Unt
         openings.append((system[0], system[1]))
     except Exception:  # noqa: BLE001, S110 - a template without a system's turn refuses it with an error of its own
         pass
-    begun = write(_messages(spoken[:1]), True)
-    answers = _around(begun, [_ASKED])[1] if begun.count(_ASKED) == 1 else plain[1]
-    if not plain[1].startswith(answers) or not answers or not plain[2]:
-        raise TemplatedError("this chat template does not write turns one after another between fixed words")
-    made = Untemplate(tuple(sorted(openings, key=lambda each: -len(each[0]))), answers, plain[2], plain[4])
-    if made.conversation(_written(write, spoken)) != tuple(spoken):
-        raise TemplatedError("this chat template writes conversations that cannot be read back into turns")
-    return made
+    begun = write(_messages(spoken[:1]), True).partition(_ASKED)[2]
+    first = tuple(sorted(openings, key=lambda each: -len(each[0])))
+    for answers in (begun, plain[1]):  # a template may not know how an answer begins, or begin the last one longer
+        if answers and plain[2] and plain[1].startswith(answers):
+            made = Untemplate(first, answers, plain[2], plain[4])
+            if made.conversation(_written(write, spoken)) == tuple(spoken):
+                return made
+    raise TemplatedError("this chat template does not write turns one after another between fixed words")
 
 
 def untemplate_of(reference: str) -> Untemplate:
