@@ -3,8 +3,9 @@
     python tests/contracts/make_callers.py DIRECTORY [--more]
     ASSAY_CALLERS=DIRECTORY pytest -m slow tests/contracts/test_real_callers.py
 
-It holds what callers.txt pins (with --more callers_more.txt too, which is large), without dependencies; everything else it takes from the environment of the Python that
-runs this file, whose packages stay as they are.
+It holds what callers.txt pins (with --more callers_more.txt too, which is large), without dependencies; everything
+else it takes from the environment of the Python that runs this file, whose packages stay as they are.
+
 """
 
 from __future__ import annotations

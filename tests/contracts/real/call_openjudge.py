@@ -49,6 +49,8 @@ async def order(query, responses):
 
 
 record = Record.of("Say it.", ["a", "abc", "ab"])
+one_by_one = from_grader(FunctionGrader(length, "length"))
+at_once = from_grader(FunctionGrader(order, "order", mode="listwise"), listwise=True)
 print(
     json.dumps(
         {
@@ -56,7 +58,7 @@ print(
             "scores": [getattr(one, "score", None) for one in found],
             "error": found[2].error,
             "rank": ranked.rank,
-            "lengths": from_grader(FunctionGrader(length, "length"))([record]).values.tolist(),
+            "lengths": one_by_one([record]).values.tolist(),
             "ranks": from_grader(FunctionGrader(order, "order", mode="listwise"), listwise=True)(
                 [record]
             ).values.tolist(),

@@ -14,7 +14,7 @@ models.REWARD_MODEL_CONFIG = models.DPO_MODEL_CONFIG = {}
 sys.modules["rewardbench.models"] = models
 
 from analysis.utils import load_results, load_scores  # noqa: E402
-from datasets import Dataset
+from datasets import Dataset  # noqa: E402
 from rewardbench.constants import EXAMPLE_COUNTS, SUBSET_MAPPING  # noqa: E402
 from rewardbench.utils import calculate_scores_per_section, process_single_model, save_to_hub  # noqa: E402
 
