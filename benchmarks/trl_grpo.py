@@ -206,38 +206,49 @@ def truth(model: Any, processor: Any, rows: Sequence[Asked]) -> float:
     return float(said.gather(1, right[:, None]).mean())
 
 
-def course(
-    reward: Reward, seed: int, blank: bool, steps: int = 80, warm: int = 30, prompts: int = 16, rate: float = 5e-4
-) -> Course:
-    """One run of GRPO: ``prompts`` fresh pictures a step, 8 answers each."""
+def trained(model: Any, processor: Any, rows: Sequence[Asked], functions: Any, folder: str, **options: Any) -> Any:
+    """A GRPOTrainer that has trained the model: the rows once, in order of the trainer's own shuffle, 8 answers each.
+
+    ``options`` are further ones of its configuration.
+    """
     from datasets import Dataset, Features, Value
     from datasets import Image as Picture
     from transformers import PrinterCallback
     from trl import GRPOConfig, GRPOTrainer
 
+    message = {"role": Value("string"), "content": [{"type": Value("string"), "text": Value("string")}]}
+    data = Dataset.from_dict(
+        {
+            "prompt": [prompt_of(row) for row in rows],
+            "image": [row.picture for row in rows],
+            "answer": [row.answer for row in rows],
+        },
+        features=Features({"prompt": [message], "image": Picture(), "answer": Value("string")}),
+    )
+    settings = GRPOConfig(
+        output_dir=folder, num_train_epochs=1, num_generations=8, max_completion_length=1,
+        lr_scheduler_type="constant", beta=0.0, logging_steps=1, gradient_checkpointing=False, bf16=False,
+        use_cpu=True, report_to=[], save_strategy="no", disable_tqdm=True, **options,
+    )  # fmt: skip
+    trainer = GRPOTrainer(model, functions, args=settings, train_dataset=data, processing_class=processor)
+    trainer.remove_callback(PrinterCallback)
+    trainer.train()
+    return trainer
+
+
+def course(
+    reward: Reward, seed: int, blank: bool, steps: int = 80, warm: int = 30, prompts: int = 16, rate: float = 5e-4
+) -> Course:
+    """One run of GRPO: ``prompts`` fresh pictures a step."""
     started = time.process_time()
     model, processor = policy(seed)
     warm_start(model, processor, warm, seed + 1)
     held_out = asked(300, 10_000_000 + seed)
     before = truth(model, processor, held_out)
     rows = asked(steps * prompts, 20_000_000 + seed, blank)
-    message = {"role": Value("string"), "content": [{"type": Value("string"), "text": Value("string")}]}
-    data = Dataset.from_dict(
-        {"prompt": [prompt_of(row) for row in rows], "image": [row.picture for row in rows]},
-        features=Features({"prompt": [message], "image": Picture()}),
-    )
+    options = {"per_device_train_batch_size": 8 * prompts, "learning_rate": rate, "seed": seed}
     with tempfile.TemporaryDirectory() as folder:
-        settings = GRPOConfig(
-            output_dir=folder, max_steps=steps, per_device_train_batch_size=8 * prompts, num_generations=8,
-            max_completion_length=1, learning_rate=rate, lr_scheduler_type="constant", beta=0.0, logging_steps=1,
-            gradient_checkpointing=False, bf16=False, use_cpu=True, report_to=[], save_strategy="no",
-            disable_tqdm=True, seed=seed,
-        )  # fmt: skip
-        trainer = GRPOTrainer(
-            model, reward_function(reward, NAME), args=settings, train_dataset=data, processing_class=processor
-        )
-        trainer.remove_callback(PrinterCallback)
-        trainer.train()
+        trainer = trained(model, processor, rows, reward_function(reward, NAME), folder, **options)
     logged = [row for row in trainer.state.log_history if f"rewards/{NAME}/mean" in row]
     return Course(
         seed,
