@@ -60,4 +60,12 @@ def on_a_port(app):
         listener.close()
 
 
-__all__ = ["annotation_in", "create_annotator", "create_view", "on_a_port", "viewed_in"]
+def serve_until_killed(folder, sent):
+    """The page in a process of its own; its address goes through a pipe."""
+    annotation = annotation_in(folder, scores=False)
+    with on_a_port(create_annotator(annotation)) as address:
+        sent.send(address)
+        time.sleep(60)
+
+
+__all__ = ["annotation_in", "create_annotator", "create_view", "on_a_port", "serve_until_killed", "viewed_in"]
