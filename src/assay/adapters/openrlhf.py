@@ -79,10 +79,10 @@ class OpenRLHFReward:
         return Asked(found.get("prompt", prompt), response, **media, context=context)
 
     def _in_unit(self, rewards: Tensor) -> Tensor:
-        """Rewards in 0..1 by the range that the reward declares, for dynamic filtering; as they are without one."""
+        """Rewards in 0..1 for dynamic filtering: by the range that the reward declares, else the logistic sigmoid."""
         spec = spec_of(self.reward)
         if spec.low is None or spec.high is None or spec.low == spec.high:
-            return rewards
+            return rewards.sigmoid()
         low, high = (-spec.high, -spec.low) if spec.better == "lower" else (spec.low, spec.high)
         return (rewards - low) / (high - low)
 
@@ -99,8 +99,8 @@ def reward_function(
     """A reward as ``reward_func(queries, prompts, labels)``, name it so in the file:
     ``reward_func = reward_function(assay.load("DIRECTORY"))``.
 
-    It returns ``{"rewards": [B], "scores": [B], "extra_logs": {name: [B]}}``, float tensors. ``scores`` are the rewards
-    in 0..1 where the reward declares its range. A query is the prompt as it was templated and the response with its
+    It returns ``{"rewards": [B], "scores": [B], "extra_logs": {name: [B]}}``, float tensors. ``scores`` lie in
+    0..1: by the range that the reward declares, else the logistic sigmoid of the reward. A query is the prompt as it was templated and the response with its
     special tokens: the response is what follows the prompt, less one of ``ends``. The prompt that the reward sees is
     therefore templated text, unless ``media`` finds the messages and pictures by the row's label.
 

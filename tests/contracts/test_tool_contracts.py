@@ -1,0 +1,514 @@
+"""lmms-eval, reward-bench, OpenJudge and eval-protocol, and scorers over HTTP: what goes out, and what comes in."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import copy
+import json
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from assay.adapters import http_scorers, openjudge
+from assay.adapters.files import lmms_utils
+from assay.adapters.lmms_eval import number_in, read_samples, write_task
+from assay.adapters.rewardbench import write_leaderboard, write_leaderboard2, write_outputs
+from assay.benchmarks.official.rewardbench import BENCHMARKS as ONE
+from assay.benchmarks.official.rewardbench import preference
+from assay.benchmarks.official.rewardbench2 import BENCHMARKS as TWO
+from assay.benchmarks.protocols import Item
+from assay.benchmarks.run import judged, run
+from assay.media import Image
+from assay.models.endpoints.patience import Patience
+from assay.models.endpoints.transport import Reply, Request, TransportError
+from assay.records import Preference, Record
+from assay.records.problems import BadRowError
+from assay.rewards.base import score
+from assay.rewards.rules import length
+from assay.scores import Status
+from assay.spec import Spec
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE / "real"), str(HERE.parent / "serving")]
+from asked import client, offline  # noqa: E402
+from data import png  # noqa: E402
+
+from rewards import Brightness  # noqa: E402
+
+# lmms-eval
+
+
+def preferences(count=24):
+    return [
+        Record.of(
+            [Image.from_bytes(png(place)), f"Question {place}?"],
+            [f"good {place}", f"bad {place}"],
+            id=f"row-{place}",
+            feedback=[Preference(0, 1)],
+        )
+        for place in range(count)
+    ]
+
+
+def test_a_task_is_complete_in_its_folder(tmp_path):
+    task = write_task(preferences(), tmp_path / "task", "ours")
+    assert task.name == "ours.yaml"
+    assert {path.name for path in task.parent.iterdir()} == {"ours.yaml", "utils.py", "data.jsonl", "media"}
+    text = task.read_text()
+    assert 'task: "ours"' in text
+    for name in ("doc_to_visual", "doc_to_text", "process_results", "mean"):
+        assert f"!function utils.{name}" in text
+        assert callable(getattr(lmms_utils, name))
+    assert "assay" not in (task.parent / "utils.py").read_text().lower()
+    rows = [json.loads(line) for line in (task.parent / "data.jsonl").read_text().splitlines()]
+    assert len(rows) == 24
+    firsts = [row["target"] for row in rows]
+    assert set(firsts) == {"A", "B"}
+    for row in rows:
+        assert row[f"answer_{row['target'].lower()}"].startswith("good")
+        assert row["question"].startswith("[image 1]Question")
+        assert (task.parent / row["media"][0]["path"]).is_file()
+    again = [json.loads(line)["target"] for line in (tmp_path / "task" / "data.jsonl").read_text().splitlines()]
+    write_task(preferences(), tmp_path / "task", "ours")
+    assert firsts == again
+
+
+@pytest.mark.parametrize(
+    ("reply", "chosen"),
+    [
+        ("[[A]]", "A"),
+        ("A is true, so [[B]]", "B"),
+        ("[[A]] no, wait: [[b]]", "B"),
+        ("B", "B"),
+        ("Answer A is better", "A"),
+        ("(A)", "A"),
+        ("Both are fine", None),
+        ("", None),
+        ("A\nbetter", "A"),
+    ],
+)
+def test_a_reply_is_read_or_counted(reply, chosen):
+    assert lmms_utils.verdict(reply) == chosen
+    said = lmms_utils.process_results({"id": "1", "target": "A"}, [reply])
+    assert said["accuracy"]["score"] == float(chosen == "A")
+    assert said["no_verdict"]["score"] == float(chosen is None)
+
+
+def test_a_task_of_nothing_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="no preferences"):
+        write_task([], tmp_path, "ours")
+    with pytest.raises(ValueError, match="letters, digits"):
+        write_task(preferences(1), tmp_path, "our task")
+    with pytest.raises(BadRowError):
+        write_task([Record.of("q", ["a", "b"])], tmp_path, "ours")
+
+
+def test_samples_become_records_and_scores(tmp_path):
+    lines = [
+        {
+            "doc_id": 0,
+            "target": "[0, 1]",
+            "filtered_resps": "Answer 1 is better",
+            "doc_hash": "h0",
+            "vlreward_score": {"score": 1.0, "group": "general"},
+            "input": "Which?",
+        },
+        {
+            "doc_id": 1,
+            "target": "x",
+            "filtered_resps": ["one", "two"],
+            "doc_hash": "h1",
+            "vlreward_score": 0,
+            "input": "?",
+        },
+        {
+            "doc_id": 2,
+            "target": "x",
+            "filtered_resps": "?",
+            "doc_hash": "h2",
+            "vlreward_score": {"pred": "A"},
+            "input": "",
+        },
+    ]
+    path = tmp_path / "now_samples_vl_rewardbench.jsonl"
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    records, scores = read_samples(path, "vlreward_score")
+    assert [len(record.responses) for record in records] == [1, 2, 1]
+    assert scores.values[:3].tolist() == [1.0, 0.0, 0.0]
+    assert scores.status[3] is Status.UNPARSABLE
+    assert records[0].context == {"doc_id": 0, "doc_hash": "h0", "target": "[0, 1]"}
+    with pytest.raises(ValueError, match="no row has 'accuracy'; the rows have doc_id"):
+        read_samples(path, "accuracy")
+
+
+@pytest.mark.parametrize(
+    ("cell", "number"),
+    [
+        (1, 1.0),
+        (True, 1.0),
+        ({"score": 0.5}, 0.5),
+        ({"acc": {"score": 2}}, 2.0),
+        ({"x": 1}, None),
+        ("1", None),
+        (None, None),
+    ],
+)
+def test_the_number_of_a_cell(cell, number):
+    assert number_in(cell) == number
+    assert number_in(float("nan")) is number_in(float("inf")) is None
+
+
+# reward-bench
+
+
+@pytest.fixture
+def done():
+    pairs = [
+        preference("alpacaeval-easy-1", "Say a.", "a long answer", "short", {"subset": "alpacaeval-easy"}),
+        preference("alpacaeval-easy-2", "Say b.", "no", "longer one", {"subset": "alpacaeval-easy"}),
+        preference("math-prm-3", "1 + 1?", "it is two", "three", {"subset": "math-prm"}),
+    ]
+    return run(ONE[0], length(per_characters=1), pairs)
+
+
+def test_the_commands_files_have_its_keys_in_its_order(done, tmp_path):
+    results, outputs, both = write_outputs(done, tmp_path, "org/toy")
+    assert (results.name, outputs.name, both.name) == ("toy.json", "toy_outputs.jsonl", "toy_all.jsonl")
+    assert list(json.loads(results.read_text())) == [
+        "accuracy",
+        "num_prompts",
+        "model",
+        "ref_model",
+        "tokenizer",
+        "chat_template",
+        "extra_results",
+    ]
+    assert results.read_text() == json.dumps(json.loads(results.read_text()))
+    rows = [json.loads(line) for line in outputs.read_text().splitlines()]
+    assert list(rows[0]) == [
+        "prompt",
+        "results",
+        "scores_chosen",
+        "scores_rejected",
+        "text_chosen",
+        "text_rejected",
+        "subset",
+        "id",
+    ]
+    assert [row["results"] for row in rows] == [1, 0, 1]
+    assert both.read_text().splitlines()[0] == '{"chosen": 13.0, "rejected": 5.0}'
+
+
+def test_the_leaderboards_files_lie_by_organisation(done, tmp_path):
+    figures, columns = write_leaderboard(done, tmp_path, "org/toy")
+    assert figures == tmp_path / "eval-set" / "org" / "toy.json"
+    assert columns == tmp_path / "eval-set-scores" / "org" / "toy.json"
+    said = json.loads(figures.read_text())
+    assert said == {
+        "alpacaeval-easy": 0.5,
+        "math-prm": 1.0,
+        "model": "org/toy",
+        "model_type": "Seq. Classifier",
+        "chat_template": "tokenizer",
+    }
+    assert figures.read_text() == json.dumps(said, indent=4, sort_keys=True)
+    table = json.loads(columns.read_text())
+    assert table["scores_chosen"] == [13.0, 2.0, 9.0]
+    assert table["subset"] == ["alpacaeval-easy", "alpacaeval-easy", "math-prm"]
+    with pytest.raises(ValueError, match="ORG/MODEL"):
+        write_leaderboard(done, tmp_path, "toy")
+
+
+def test_a_response_without_a_score_is_null_and_wrong(done, tmp_path):
+    lost = [
+        tuple(each.abstain(torch.tensor([True, False]), Status.TIMEOUT, "late") for each in item)
+        for item in done.scores
+    ]
+    again = judged(done.benchmark, done.items, lost)
+    results, outputs, _ = write_outputs(again, tmp_path, "toy")
+    assert json.loads(results.read_text())["accuracy"] == 0.0
+    assert json.loads(outputs.read_text().splitlines()[0])["scores_chosen"] is None
+    assert "NaN" not in outputs.read_text() + results.read_text()
+
+
+def test_the_second_leaderboard_has_a_list_of_scores_a_row(tmp_path):
+    def item(name, responses, right, **groups):
+        return Item(name, (Record.of("q", responses, id=name),), tuple(range(right)), groups)
+
+    items = [
+        item("Focus-1", ["long", "a", "b", "c"], 1, subset="Focus"),
+        replace(item("Ties-ref:0", ["aaaaaa", "a"], 1, subset="Ties", kind="ref"), cluster="ties-0"),
+        replace(item("Ties-tied:0", ["aaaaaa", "aaaaa", "a"], 2, subset="Ties", kind="tied"), cluster="ties-0"),
+    ]
+    second = run(TWO[0], length(per_characters=1), items)
+    figures, columns = write_leaderboard2(second, tmp_path, "org/toy")
+    said, table = json.loads(figures.read_text()), json.loads(columns.read_text())
+    assert said["Focus"] == 1.0
+    assert said["Ties"] == pytest.approx(second.figures()["Ties"])
+    assert table["scores"] == [[[4.0], [1.0], [1.0], [1.0]], [[6.0], [1.0]], [[6.0], [5.0], [1.0]]]
+    assert (table["id"], table["num_correct"]) == (["1", "ref:0", "tied:0"], [1, 1, 2])
+
+
+# OpenJudge
+
+
+def mllm(grey):
+    return SimpleNamespace(url=None, base64=base64.b64encode(png(grey)).decode(), format="png")
+
+
+def test_a_reward_grades():
+    made = openjudge.grader(length(per_characters=1), "long")
+    said = asyncio.run(made.aevaluate(query="q", response="four"))
+    assert (said.name, said.score, said.metadata["status"]) == ("long", 4.0, "ok")
+    assert made.name == "long"
+    assert copy.deepcopy(made) is made
+
+
+def test_a_reward_grades_pictures_of_the_question_and_of_the_answer():
+    made = openjudge.grader(Brightness(), "bright")
+    asked = asyncio.run(made.aevaluate(query="How bright?", response="x", images=[mllm(80)], answer="x"))
+    assert asked.score == pytest.approx(80 / 255)
+    assert asked.metadata["right"] == 1.0
+    shown = asyncio.run(made.aevaluate(query="Draw.", response=["here: ", mllm(200)], answer=""))
+    assert shown.score == pytest.approx(200 / 255)
+    blind = asyncio.run(made.aevaluate(query="How bright?", response="x", answer="x"))
+    assert (blind.error, hasattr(blind, "score")) == ("unreadable_media: no picture", False)
+
+
+def test_ranks_are_a_permutation_that_starts_at_1():
+    made = openjudge.grader(length(per_characters=1), "long", listwise=True)
+    said = asyncio.run(made.aevaluate(query="q", responses=["aa", "aaaa", "a", "aa"]))
+    assert said.rank == [2, 1, 4, 3]
+    assert said.metadata == {"scores": [2.0, 4.0, 1.0, 2.0], "tied": True}
+
+
+@dataclass
+class Grades:
+    """A grader, duck-typed, that says what it is told to."""
+
+    result: object
+    seen: list
+
+    async def aevaluate(self, **given):
+        self.seen.append(given)
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
+
+
+RECORD = Record.of("Say it.", ["a", "abc"], answer="abc")
+
+
+def test_a_grader_becomes_a_reward():
+    grades = Grades(SimpleNamespace(score=0.5), [])
+    reward = openjudge.from_grader(grades, mapper={"response": "said"}, spec=Spec(needs=("answer",)))
+    found = score(reward, [RECORD])
+    assert found.values.tolist() == [0.5, 0.5]
+    assert grades.seen[0] == {"query": "Say it.", "said": "a", "answer": "abc"}
+    assert asyncio.run(reward.score_async([RECORD])).values.tolist() == [0.5, 0.5]
+
+
+def test_a_grader_called_where_a_loop_runs():
+    reward = openjudge.from_grader(Grades(SimpleNamespace(score=2), []))
+
+    async def inside():
+        return score(reward, [RECORD]).values.tolist()
+
+    assert asyncio.run(inside()) == [2.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("result", "status", "said"),
+    [
+        (SimpleNamespace(error="too slow", reason="r"), Status.FAILED, "too slow"),
+        (RuntimeError("broken"), Status.FAILED, "RuntimeError: broken"),
+        (SimpleNamespace(score=float("nan")), Status.NON_FINITE, "score nan"),
+        ("words", Status.FAILED, "a str"),
+    ],
+)
+def test_a_grader_that_fails_is_a_status(result, status, said):
+    found = score(openjudge.from_grader(Grades(result, [])), [RECORD])
+    assert found.status == (status, status)
+    assert said in found.messages[0]
+
+
+def test_a_listwise_graders_ranks_are_scores_within_a_group():
+    reward = openjudge.from_grader(Grades(SimpleNamespace(rank=[2, 1]), []), listwise=True)
+    assert reward.spec.scale == "within_group"
+    assert score(reward, [RECORD]).values.tolist() == [0.0, 1.0]
+    from_0 = openjudge.from_grader(Grades(SimpleNamespace(rank=[0, 1]), []), listwise=True)
+    assert score(from_0, [RECORD]).status == (Status.FAILED, Status.FAILED)
+
+
+# HTTP scorers, against a server that speaks their dialects
+
+
+@dataclass
+class Inside:
+    """A transport to a server in this process."""
+
+    http: object
+
+    def send(self, request):
+        path = request.url.removeprefix("http://server")
+        reply = self.http.post(path, content=request.body, headers=dict(request.headers))
+        return Reply(reply.status_code, dict(reply.headers), reply.content)
+
+
+@pytest.fixture(scope="module")
+def server():
+    with client() as http:
+        yield {"transport": Inside(http)}
+
+
+TEXTS = [Record.of("Say a.", ["one", "three"], label="one"), Record.of("Say b.", ["please abstain", "x"], label="x")]
+
+
+def test_openrlhf_and_slime_scorers_give_the_rewards_own_scores(server):
+    own = offline(TEXTS)
+    for reward in (
+        http_scorers.openrlhf("http://server/get_reward", label="label", **server),
+        http_scorers.slime("http://server/slime", label="label", **server),
+    ):
+        found = score(reward, TEXTS)
+        assert found.values[[0, 1, 3]].tolist() == pytest.approx([own[0], own[1], own[3]])
+        assert found.status[2] is Status.FAILED
+        assert reward.spec.needs == ("label",)
+
+
+def test_the_llamafactory_scorer_sends_whole_texts(server):
+    found = score(http_scorers.llamafactory("http://server/v1/score/evaluation", **server), TEXTS[:1])
+    whole = offline([Record.of("Say a.one", [""]), Record.of("Say a.three", [""])])
+    assert found.status == (Status.OK, Status.OK)
+    assert found.values[1] - found.values[0] == pytest.approx(2.0)
+    assert len(whole) == 2
+
+
+def test_the_unirl_scorer_sends_pictures(server):
+    record = Record.of("A grey field", [Image.from_bytes(png(10)), Image.from_bytes(png(80)), "no picture"])
+    reward = http_scorers.unirl("http://server/score", "told", **server)
+    found = score(reward, [record])
+    assert found.values[:2].tolist() == pytest.approx(offline([record])[:2])
+    assert found.status[2] is Status.UNSUPPORTED_MODALITY
+
+
+def test_the_vllm_scorer_asks_for_raw_logits_of_the_conversation(server):
+    reward = http_scorers.vllm_classify("http://server/classify", "told", **server)
+    record = Record.of([Image.from_bytes(png(10)), "How bright?"], ["dark", "bright"])
+    found = score(reward, [record])
+    assert found.values.tolist() == pytest.approx(offline([record]))
+
+
+@dataclass
+class Says:
+    """A transport that answers with what it is given, in turn."""
+
+    replies: list
+    seen: list
+
+    def send(self, request: Request) -> Reply:
+        self.seen.append(json.loads(request.body))
+        reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        if isinstance(reply, Exception):
+            raise reply
+        code, body = reply
+        return Reply(code, {}, body if isinstance(body, bytes) else json.dumps(body).encode())
+
+
+QUICK = Patience(attempts=2, first=0.001, longest=0.01, sleep=lambda seconds: None)
+
+
+def slime_of(*replies, record=RECORD, **options):
+    says = Says(list(replies), [])
+    reward = http_scorers.slime("http://scorer/", transport=says, patience=QUICK, at_once=1, **options)
+    return score(reward, [record]), says.seen
+
+
+@pytest.mark.parametrize(
+    ("reply", "status", "said"),
+    [
+        (TransportError("nobody there"), Status.UNAVAILABLE, "nobody there"),
+        (TransportError("late", late=True), Status.TIMEOUT, "late"),
+        ((503, {}), Status.UNAVAILABLE, "HTTP 503"),
+        ((429, {}), Status.UNAVAILABLE, "HTTP 429"),
+        ((404, {"detail": "gone"}), Status.FAILED, "HTTP 404"),
+        ((200, b"<html>"), Status.UNPARSABLE, "it said <html>"),
+        ((200, {"score": 1}), Status.UNPARSABLE, "where a number belongs"),
+        ((200, "0.5"), Status.UNPARSABLE, "where a number belongs"),
+        ((200, True), Status.UNPARSABLE, "where a number belongs"),
+        ((200, None), Status.FAILED, "null"),
+        ((200, b"NaN"), Status.NON_FINITE, "nan"),
+        ((200, b"1e999"), Status.NON_FINITE, "inf"),
+    ],
+)
+def test_a_scorer_that_fails_is_a_status_and_never_0(reply, status, said):
+    found, _ = slime_of(reply)
+    assert found.status == (status, status)
+    assert said in found.messages[0]
+
+
+def test_a_scorer_that_recovers_is_asked_again():
+    found, seen = slime_of((503, {}), TransportError("gone"), (200, 1.5), record=Record.of("q", ["a"]))
+    assert found.status == (Status.UNAVAILABLE,)
+    found, seen = slime_of((503, {}), (200, 1.5), record=Record.of("q", ["a"]))
+    assert found.values.tolist() == [1.5]
+    assert seen[0] == seen[1] == {"prompt": "q", "response": "a", "label": None}
+
+
+def test_slime_answers_may_be_objects():
+    found, _ = slime_of((200, {"score": 2}), key="score")
+    assert found.values.tolist() == [2.0, 2.0]
+
+
+def test_rows_that_cannot_be_written_do_not_take_the_others_along():
+    says = Says([(200, {"scores": [3.0]})], [])
+    reward = http_scorers.llamafactory("http://scorer/", transport=says, patience=QUICK)
+    found = score(reward, [Record.of("q", ["a", Image.from_bytes(png(10))])])
+    assert found.status == (Status.OK, Status.UNSUPPORTED_MODALITY)
+    assert found.values[0] == 3.0
+
+
+def test_another_number_of_scores_than_rows_scores_none():
+    says = Says([(200, {"rewards": [1.0]})], [])
+    found = score(http_scorers.openrlhf("http://scorer/", transport=says, patience=QUICK), [RECORD])
+    assert found.status == (Status.UNPARSABLE, Status.UNPARSABLE)
+    assert says.seen[0] == {
+        "query": ["Say it.a", "Say it.abc"],
+        "prompts": ["Say it.", "Say it."],
+        "labels": [None, None],
+    }
+
+
+def test_an_embedding_in_disguise_is_no_reward():
+    reply = {"data": [{"index": 0, "probs": [0.1] * 64, "num_classes": 64}]}
+    says = Says([(200, reply)], [])
+    found = score(http_scorers.vllm_classify("http://scorer/", "m", transport=says, patience=QUICK), [RECORD])
+    assert found.status == (Status.UNPARSABLE, Status.UNPARSABLE)
+    assert says.seen[0]["use_activation"] is says.seen[0]["activation"] is False
+    assert [message["role"] for message in says.seen[0]["messages"]] == ["user", "assistant"]
+
+
+def test_a_server_that_is_gone_is_not_asked_for_every_row():
+    says = Says([TransportError("nobody there")], [])
+    patience = Patience(attempts=1, lost=3, sleep=lambda seconds: None)
+    reward = http_scorers.slime("http://scorer/", transport=says, patience=patience, at_once=1)
+    found = score(reward, [Record.of("q", [str(place) for place in range(20)])])
+    assert set(found.status) == {Status.UNAVAILABLE}
+    assert len(says.seen) == 3
+    assert "not asked" in found.messages[-1]
+
+
+def test_a_template_of_the_scorers_own():
+    def chatml(prompt, response):
+        asked = "".join(f"<{message.role}>{message.text}" for message in prompt)
+        return asked, asked + "".join(f"<{message.role}>{message.text}" for message in response)
+
+    says = Says([(200, {"scores": [1.0, 2.0]})], [])
+    reward = http_scorers.llamafactory("http://scorer/", template=chatml, transport=says, patience=QUICK)
+    assert score(reward, [RECORD]).values.tolist() == [1.0, 2.0]
+    assert says.seen[0]["messages"] == ["<user>Say it.<assistant>a", "<user>Say it.<assistant>abc"]
