@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import multiprocessing
 import os
 import pickle
+import random
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -312,56 +313,71 @@ def test_it_travels_to_other_processes(cache: ScoreCache):
     assert reward.asked == []
 
 
-WRITER = """
-import sys
-from assay.runs.score_cache import ScoreCache
-cache, number, count = ScoreCache(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-mark = "cd" * 32
-print("open", flush=True)
-for first in range(0, count, 20):
-    batch = range(first, first + 20)
-    keys = [b"%032d" % i for i in batch] + [b"%d %030d" % (number, i) for i in batch]
-    found = cache.find(mark, keys)
-    assert all(row is None or row["value"] == float(int(key[-9:])) for key, row in zip(keys, found)), "wrong"
-    cache.keep(mark, [(key, {"value": float(int(key[-9:])), "status": "ok", "message": "m" * 50}) for key in keys])
-    print(first, flush=True)
-"""
+def write(path: Path, number: int, count: int, said: Any) -> None:
+    """Keep rows that others keep too and rows of one's own, twenty at a time, and say how far they are kept."""
+    cache = ScoreCache(path)
+    for first in range(0, count, 20):
+        keys = [key for i in range(first, first + 20) for key in (shared(i), own(number, i))]
+        found = cache.find(MARK, keys)
+        assert all(row is None or row["value"] == float(int(key[-9:])) for key, row in zip(keys, found, strict=True))
+        rows = [(key, {"value": float(int(key[-9:])), "status": "ok", "message": "m" * 50}) for key in keys]
+        cache.keep(MARK, rows)
+        said.send(first + 20)
 
 
-def writer(path: Path, number: int, count: int) -> subprocess.Popen[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", WRITER, str(path), str(number), str(count)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+MARK = "cd" * 32
 
 
-def test_four_processes_write_at_once(cache: ScoreCache):
-    writers = [writer(cache.path, number, 400) for number in range(4)]
-    assert [each.wait(120) for each in writers] == [0] * 4
-    keys = [b"%032d" % i for i in range(400)] + [b"%d %030d" % (n, i) for n in range(4) for i in range(400)]
-    assert [row and row["value"] for row in cache.find("cd" * 32, keys)] == [
-        float(i) for _ in range(5) for i in range(400)
-    ]
-    for each in writers:
-        assert each.stdout is not None
-        each.stdout.close()
+def shared(i: int) -> bytes:
+    return b"%032d" % i
 
 
-def test_kill_9_loses_nothing_that_was_kept(cache: ScoreCache):
-    for round_ in range(3):
-        each = writer(cache.path, round_, 10**6)
-        assert each.stdout is not None
-        for line in each.stdout:
-            if line.strip() == str(200 * (round_ + 1)):
-                break
-        time.sleep(0.003 * round_)
-        each.send_signal(signal.SIGKILL)
-        last = int([line, *each.stdout.read().splitlines()][-1])
-        each.wait()
-        each.stdout.close()
-        rows = cache.find("cd" * 32, [b"%d %030d" % (round_, i) for i in range(last + 20)])
-        assert [row and row["value"] for row in rows] == [float(i) for i in range(last + 20)]
+def own(number: int, i: int) -> bytes:
+    return b"%d %030d" % (number, i)
+
+
+def writer(path: Path, number: int, count: int) -> tuple[Any, Any]:
+    context = multiprocessing.get_context("fork")
+    hears, says = context.Pipe(duplex=False)
+    process = context.Process(target=write, args=(path, number, count, says))
+    process.start()
+    says.close()
+    return process, hears
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="writers are forked")
+def test_four_processes_write_at_once(tmp_path: Path):
+    path = tmp_path / "scores.sqlite"
+    writers = [writer(path, number, 400) for number in range(4)]
+    for process, _ in writers:
+        process.join(120)
+    assert [process.exitcode for process, _ in writers] == [0] * 4
+    keys = [shared(i) for i in range(400)] + [own(n, i) for n in range(4) for i in range(400)]
+    found = ScoreCache(path).find(MARK, keys)
+    assert [row and row["value"] for row in found] == [float(i) for _ in range(5) for i in range(400)]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="writers are forked")
+def test_kill_9_loses_nothing_that_was_kept(tmp_path: Path):
+    path = tmp_path / "scores.sqlite"
+    chance = random.Random(0)
+    for number in range(12):
+        process, hears = writer(path, number, 10**6)
+        kept = 0
+        while kept < chance.randrange(20, 400):
+            kept = hears.recv()
+        time.sleep(chance.uniform(0, 0.005))
+        os.kill(process.pid, signal.SIGKILL)
+        with contextlib.suppress(EOFError):
+            while True:
+                kept = hears.recv()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+        cache = ScoreCache(path)
+        rows = cache.find(MARK, [own(number, i) for i in range(kept)])
+        assert [row and row["value"] for row in rows] == [float(i) for i in range(kept)]
         cache.close()
-    with sqlite3.connect(cache.path) as connection:
+    with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
@@ -402,7 +418,7 @@ def test_the_command_keeps_and_uses_scores(tmp_path: Path):
     assert (tmp_path / "c.sqlite").read_text() == "something else"
 
 
-def test_looking_up_costs_less_than_a_tenth_of_a_millisecond_a_row(cache: ScoreCache):
+def test_looking_up_costs_less_than_a_third_of_a_millisecond_a_row(cache: ScoreCache):
     reward = Lengths()
     kept = cached(reward, cache)
     records = [Record.of(f"prompt number {i}, which is a bit longer", ["some answer", "another"]) for i in range(500)]

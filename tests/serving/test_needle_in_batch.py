@@ -11,7 +11,7 @@ import torch
 
 from assay.models.hf import Backbone
 from assay.records import Record
-from assay.rewards.base import Reward, score
+from assay.rewards.base import Reward, fingerprint, score
 from assay.rewards.learned import LearnedReward
 from assay.serving.service import Entry, QueueLimits, Service
 from assay.testing import learned_reward, tiny_text
@@ -108,6 +108,31 @@ def test_eight_requests_of_one_long_prompt_compute_it_once_and_the_estimate_lear
         later = service.tokens(None, asked[0])
         assert abs(later - size) < abs(first - size)
         assert later == pytest.approx(size, rel=0.1)
+        await service.drain(5)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_prompt_is_kept_for_the_requests_that_come_later(kept: bool):
+    backbone = tiny_text()
+    reward = LearnedReward.fresh(backbone)
+    long = " ".join(WORDS * 25)
+    asked = [[Record.of(long, [f"answer {i}"])] for i in range(6)]
+    size = len(backbone.tokenizer.encode(long))
+    offline = [score(reward, each).values.item() for each in asked]
+    tokens = forwards_of(backbone)
+
+    async def main() -> None:
+        options = {} if kept else {"prefix_bytes": 0}
+        service = Service([Entry("lm", lambda: reward, **options)], limits=QueueLimits(wait=0.0))
+        await service.start()
+        assert service.named(None).fingerprint == fingerprint(reward)
+        values = [(await service.score(None, each)).scores.values.item() for each in asked]
+        assert values == pytest.approx(offline, abs=1e-5)
+        tokens.clear()
+        await service.score(None, [Record.of(long, ["one more"])])
+        assert (sum(tokens) < size / 2) is kept
         await service.drain(5)
 
     asyncio.run(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,6 +26,7 @@ from assay.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from assay.runs.score import Summary
+    from assay.runs.score_cache import ScoreCache
 
 
 def score(
@@ -60,7 +62,7 @@ def score(
     Example: assay score out/my-reward preferences.jsonl -o scores.parquet
     """
     from assay.runs.score import describe, score_file
-    from assay.runs.score_cache import ScoreCache, cached
+    from assay.runs.score_cache import cached
 
     refuse_overwriting(output, data)
     judge = open_reward(reward, device, dtype, seed, steps=steps, split=split)
@@ -71,15 +73,19 @@ def score(
         facts = {**job, "bad_rows": bad, "format": records.format}
         show(facts, as_json, [f"{name.replace('_', ' ')}: {value}" for name, value in facts.items()])
         raise typer.Exit(int(bad > max_errors))
-    kept = None if cache is None else ScoreCache(cache)
-    if kept is not None:
-        judge = cached(judge, kept)
-    with progress_bar("scoring") as update:
+    with _cache(cache) as kept, progress_bar("scoring") as update:
+        judge = judge if kept is None else cached(judge, kept)
         summary = score_file(judge, records, output, batch=batch, resume=resume, progress=update)
     bad = report_bad_rows(records)
     hits = None if kept is None else kept.counts.hits
     show(_facts(summary, bad, hits), as_json, _lines(summary, bad, hits))
     raise typer.Exit(int(summary.failures + bad > max_errors))
+
+
+def _cache(path: Path | None) -> AbstractContextManager[ScoreCache | None]:
+    from assay.runs.score_cache import ScoreCache
+
+    return nullcontext() if path is None else closing(ScoreCache(path))
 
 
 def _facts(summary: Summary, bad_rows: int, hits: int | None) -> dict[str, Any]:

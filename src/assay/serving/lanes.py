@@ -28,23 +28,23 @@ _LONGEST_PAUSE = 30.0
 @final
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """The cache of scores, if there is one, and the thread that reads media and asks it, so that the loop never waits
-    for a disk."""
+    """The cache of scores, if there is one, and the thread that reads media and asks it; the loop waits for no disk."""
 
     cache: ScoreCache | None
     thread: Thread
     metrics: Metrics
 
-    def find(self, mark: str, records: Sequence[Known]) -> list[Row | None]:
-        """The rows that are kept; none where the cache fails, which is counted."""
-        kept = [content for each in records for content in each.kept]
+    def find(self, facts: Facts, records: Sequence[Record]) -> tuple[list[Known], list[Row | None]]:
+        """The records by content, and the rows that are kept of them; none where the cache fails, which is counted."""
+        found = known(records, facts.spec, caching=self.cache is not None)
+        kept = [content for each in found for content in each.kept]
         if self.cache is None:
-            return [None] * len(kept)
+            return found, [None] * len(kept)
         try:
-            return list(self.cache.find(mark, kept))
+            return found, list(self.cache.find(facts.fingerprint, kept))
         except CacheError as error:
             self._failed(error)
-            return [None] * len(kept)
+            return found, [None] * len(kept)
 
     def keep(self, mark: str, work: Work, rows: Sequence[Row]) -> None:
         """Keep what was computed; a cache that fails costs time, never an answer."""
@@ -127,8 +127,7 @@ class Lane:
             TooLarge: the records are more than the queue can hold.
             Overloaded: they are more than it has room for.
         """
-        if self._problem is not None:
-            raise Unavailable(f"{self.entry.name}: {self._problem}", retry_after=max(self._pause, 1.0))
+        self._check()
         loop = asyncio.get_running_loop()
         arrived = loop.time()
         found, rows = await self._looked_up(records)
@@ -164,20 +163,21 @@ class Lane:
 
     async def _looked_up(self, records: Sequence[Record]) -> tuple[list[Known], list[Row | None]]:
         """The records by content, and the rows of them that the cache holds."""
-        caching = self._shelf.cache is not None
-        if not caching and not self.facts.spec.needs and _only_text(records):
-            found = known(records, self.facts.spec, caching=False)
-            return found, [None for each in found for _ in each.kept]
-        found = await self._shelf.thread.run(known, records, self.facts.spec, caching=caching)
-        if not caching:
-            return found, [None for each in found for _ in each.kept]
-        rows = await self._shelf.thread.run(self._shelf.find, self.facts.fingerprint, found)
-        hits = sum(row is not None for row in rows)
-        self.metrics.hits.inc(hits)
-        self.metrics.misses.inc(len(rows) - hits)
+        if self._shelf.cache is None and not self.facts.spec.needs and _only_text(records):
+            return self._shelf.find(self.facts, records)
+        found, rows = await self._shelf.thread.run(self._shelf.find, self.facts, records)
+        if self._shelf.cache is not None:
+            hits = sum(row is not None for row in rows)
+            self.metrics.hits.inc(hits)
+            self.metrics.misses.inc(len(rows) - hits)
         return found, rows
 
+    def _check(self) -> None:
+        if self._problem is not None:
+            raise Unavailable(f"{self.entry.name}: {self._problem}", retry_after=max(self._pause, 1.0))
+
     def _admit(self, request: Request) -> None:
+        self._check()
         if not self.queue.could_hold(request):
             raise TooLarge(
                 f"a request of about {request.tokens} tokens in {request.waiting} responses; at most "

@@ -20,6 +20,8 @@ from typing import Any, ParamSpec, Protocol, TypeVar, cast, final
 
 from assay.records.record import Message
 from assay.rewards.base import Reward, fingerprint, name_of, spec_of
+from assay.rewards.learned import LearnedReward
+from assay.rewards.parts import keeping_prefixes, with_learned
 from assay.serving.batching import Piece, judged, size_of
 from assay.serving.queue import Row
 from assay.spec import Spec
@@ -34,12 +36,14 @@ class Entry:
     """A reward to serve: its name, and what makes it (``functools.partial(assay.load, reference)``).
 
     Entries of one name are versions of it; the first given is the current one. ``isolated``: it computes in a process
-    of its own, and ``load`` must then be picklable.
+    of its own, and ``load`` must then be picklable. ``prefix_bytes`` of memory hold what each learned reward read of
+    prompts for the requests that come later (`LearnedReward.keeping`); 0 holds nothing.
     """
 
     name: str
     load: Callable[[], Reward]
     isolated: bool = False
+    prefix_bytes: int = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,43 +97,63 @@ def engine_of(entry: Entry, hang: float) -> Engine:
 
 
 @final
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A reward in memory, and the tokeniser of the first learned reward in it."""
+
+    reward: Reward
+    tokenizer: Any
+
+    @staticmethod
+    def of(entry: Entry) -> _Loaded:
+        reward = entry.load()
+        if entry.prefix_bytes:
+            reward = keeping_prefixes(reward, entry.prefix_bytes)
+        learned: list[LearnedReward] = []
+
+        def note(each: LearnedReward) -> LearnedReward:
+            learned.append(each)
+            return each
+
+        with_learned(reward, note)
+        return _Loaded(reward, getattr(learned[0].backbone, "tokenizer", None) if learned else None)
+
+    @property
+    def facts(self) -> Facts:
+        return Facts(fingerprint(self.reward), name_of(self.reward), spec_of(self.reward))
+
+    def judge(self, pieces: Sequence[Piece]) -> Done:
+        return Done(judged(self.reward, pieces), self._sample(pieces[0].record.prompt))
+
+    def _sample(self, messages: Sequence[Message]) -> tuple[int, int]:
+        """Bytes and tokens of the start of a text; zeros without a tokeniser."""
+        text = "\n".join(message.text for message in messages)[:_SAMPLE]
+        if self.tokenizer is None or not text:
+            return 0, 0
+        return size_of(text), len(cast("list[int]", self.tokenizer.encode(text, add_special_tokens=False)))
+
+
+@final
 class _Here:
     """A reward in this process."""
 
     def __init__(self, entry: Entry) -> None:
         self._entry = entry
-        self._reward: Reward | None = None
+        self._loaded: _Loaded | None = None
 
     def open(self) -> Facts:
-        self._reward = self._entry.load()
-        return _facts(self._reward)
+        self._loaded = _Loaded.of(self._entry)
+        return self._loaded.facts
 
     def compute(self, pieces: Sequence[Piece]) -> Done:
-        assert self._reward is not None
-        return _done(self._reward, pieces)
+        assert self._loaded is not None
+        return self._loaded.judge(pieces)
 
     def close(self) -> None:
-        self._reward = None
+        self._loaded = None
 
     def kill(self) -> None:
         """Nothing ends a call in this process; its thread is left to itself."""
-
-
-def _facts(reward: Reward) -> Facts:
-    return Facts(fingerprint(reward), name_of(reward), spec_of(reward))
-
-
-def _done(reward: Reward, pieces: Sequence[Piece]) -> Done:
-    return Done(judged(reward, pieces), _sample(reward, pieces[0].record.prompt))
-
-
-def _sample(reward: Reward, messages: Sequence[Message]) -> tuple[int, int]:
-    """Bytes and tokens of the start of a text, by the tokeniser of the reward's backbone; zeros where it has none."""
-    tokenizer: Any = getattr(getattr(reward, "backbone", None), "tokenizer", None)
-    text = "\n".join(message.text for message in messages)[:_SAMPLE]
-    if tokenizer is None or not text:
-        return 0, 0
-    return size_of(text), len(cast("list[int]", tokenizer.encode(text, add_special_tokens=False)))
 
 
 @final
@@ -147,7 +171,7 @@ class _Apart:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(
-            target=_serve, args=(theirs, self._entry.load), name=f"assay-{self._entry.name}", daemon=True
+            target=_serve, args=(theirs, self._entry), name=f"assay-{self._entry.name}", daemon=True
         )
         process.start()
         atexit.register(process.kill)  # it minds no SIGTERM, and would be waited for
@@ -226,7 +250,7 @@ def _how(code: int | None) -> str:
     return f"signal {-code}"
 
 
-def _serve(pipe: Connection, load: Callable[[], Reward]) -> None:
+def _serve(pipe: Connection, entry: Entry) -> None:
     """The life of a process that computes a reward: it ends with the pipe, or with its parent.
 
     Signals that reach the whole group or service (Ctrl-C, systemd's stop) are the parent's, which drains.
@@ -235,21 +259,21 @@ def _serve(pipe: Connection, load: Callable[[], Reward]) -> None:
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        reward = load()
-        facts = _facts(reward)
+        loaded = _Loaded.of(entry)
+        facts = loaded.facts
     except BaseException as error:  # noqa: BLE001 - whatever it is, the parent has to hear of it
         _send(pipe, _line(error))
         return
     _send(pipe, facts)
     with contextlib.suppress(EOFError, OSError):
         while True:
-            _send(pipe, _answer(reward, pipe.recv_bytes()))
+            _send(pipe, _answer(loaded, pipe.recv_bytes()))
 
 
-def _answer(reward: Reward, message: bytes) -> Done | str:
+def _answer(loaded: _Loaded, message: bytes) -> Done | str:
     try:
         pieces: Sequence[Piece] = pickle.loads(message)  # noqa: S301 - from our own parent
-        return _done(reward, pieces)
+        return loaded.judge(pieces)
     except Exception as error:  # noqa: BLE001 - a message that cannot be read is its rows' failure
         return _line(error)
 
@@ -275,11 +299,18 @@ class Thread:
 
     def __init__(self, name: str) -> None:
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._ended = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """The result of a call in the thread; cancelling the wait does not stop the call."""
+        """The result of a call in the thread; cancelling the wait does not stop the call.
+
+        Raises:
+            RuntimeError: the thread was stopped.
+        """
+        if self._ended:
+            raise RuntimeError(f"{self._thread.name} was stopped")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 
@@ -296,6 +327,7 @@ class Thread:
 
     def stop(self, seconds: float) -> bool:
         """End the thread behind what it was given; whether it ended within ``seconds``."""
+        self._ended = True
         self._calls.put(None)
         self._thread.join(seconds)
         return not self._thread.is_alive()
