@@ -63,6 +63,7 @@ def test_the_score_is_the_share_of_pairs_in_order():
     assert estimator.score(RECORDS, sample_weight=[1, 0]) == 1.0
     assert estimator.score(RECORDS, [1, 2, 3, 3, 3]) == 1.0
     assert estimator.score(RECORDS, [2, 1, 3, 3, 4]) == pytest.approx(1 / 3)
+    assert estimator.score(RECORDS, [[2, 1], (3, 3, 4)]) == pytest.approx(1 / 3)
     with pytest.raises(ValueError, match="one is better"):
         estimator.score(RECORDS, [1, 1, 1, 1, 1])
     with pytest.raises(ValueError, match="y is"):
@@ -96,6 +97,7 @@ def test_clones_parameters_and_model_selection():
     check_is_fitted(estimator)
     assert estimator.fit(RECORDS) is estimator
     assert cross_val_score(estimator, RECORDS, cv=2).tolist() == [1.0, 0.5]
+    assert cross_val_score(estimator, RECORDS, [[0, 1], [3, 1, 1]], cv=2).tolist() == [1.0, 1.0]
     rewards = [Words(), rules.length(per_words=1)]
     search = GridSearchCV(estimator, {"reward": rewards}, cv=2).fit(RECORDS)
     assert search.best_params_["reward"] is rewards[0]

@@ -65,7 +65,9 @@ class RewardEstimator(RegressorMixin, BaseEstimator):  # pyright: ignore[reportU
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:  # noqa: N803
         """The share of pairs in the right order, ties half: those of the records' own feedback (preferences, rankings,
-        ratings); with ``y`` ``[responses]``, all pairs of a record's responses whose targets differ.
+        ratings); with ``y``, all pairs of a record's responses whose targets differ.
+
+        ``y`` is one number a response: flat, or a list of them a record, which model selection can split.
 
         A pair with an abstention counts half. ``sample_weight`` ``[records]`` weighs the pairs of each record.
 
@@ -73,7 +75,7 @@ class RewardEstimator(RegressorMixin, BaseEstimator):  # pyright: ignore[reportU
             ValueError: no pair of which one is better.
         """
         records = _records(X)
-        pairs = pairs_of(records if y is None else _rated(records, np.asarray(y, dtype=np.float64)))
+        pairs = pairs_of(records if y is None else _rated(records, _flat(y)))
         if not len(pairs):
             raise ValueError("no two responses of a record of which one is better; give y, or records with feedback")
         outcomes = pairs.outcomes(self.predict(records))
@@ -107,6 +109,11 @@ def _records(samples: Any) -> list[Record]:
             return listed
         return list(from_rows(listed))
     return list(from_rows(samples))
+
+
+def _flat(targets: Any) -> npt.NDArray[np.float64]:
+    parts = [np.atleast_1d(np.asarray(part, dtype=np.float64)) for part in targets]
+    return np.concatenate(parts) if parts else np.empty(0)
 
 
 def _rated(records: Sequence[Record], targets: npt.NDArray[np.float64]) -> list[Record]:
