@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.records import Record
-from assay.serving.batching import Measure, add_units, known, work_of
+from assay.serving.batching import Measure, add_units, add_whole, known, work_of
 from assay.serving.queue import Batch, Queue, QueueLimits, Request
 from assay.spec import Spec
 
@@ -17,9 +17,14 @@ SPECS = [Spec(), Spec(scale="within_group"), Spec(order_invariant=False), Spec(d
 
 
 def request(records: list[Record], spec: Spec | None = None, *, arrived: float = 0.0, deadline: float = 1e9) -> Request:
-    rows = sum(len(record.responses) for record in records)
-    made = Request([None] * rows, arrived, deadline, lambda: None)
-    add_units(made, known(records, spec or Spec(), caching=False), spec or Spec(), Measure())
+    spec = spec or Spec()
+    made = Request(arrived, deadline, lambda: None)
+    made.extend([None] * sum(len(record.responses) for record in records))
+    found = known(records, spec, caching=False)
+    if spec.order_invariant:
+        add_units(made, 0, found, spec, Measure())
+    else:
+        add_whole(made, found, Measure())
     return made
 
 
@@ -68,7 +73,7 @@ def test_every_row_is_answered_once_by_what_it_asked_and_batches_keep_their_budg
     while len(queue):
         batch = queue.take()
         assert batch.units
-        assert batch.tokens <= budget or len({unit.origin for unit in batch.units}) == 1
+        assert batch.tokens <= budget or len({unit.key for unit in batch.units}) == 1
         if any(unit.alone for unit in batch.units):
             assert len(batch.units) == 1
         answer(batch)
@@ -166,3 +171,14 @@ def test_tokens_are_measured_by_bytes_until_the_tokeniser_has_spoken(picture):
     assert measure.of(text.prompt) == 68
     measure.learn(0, 0)
     assert measure.of(text.prompt) == 68
+
+
+@given(st.lists(st.sampled_from(["a", "a-1", "a-2", "a-3", "shared", "shared-1", "shared-2"]), min_size=1, max_size=9))
+@settings(max_examples=60, deadline=None)
+def test_ids_that_collide_are_told_apart_and_others_stay(ids: list[str]):
+    requests = [request([Record.of(f"p{i // 2}", [f"r{i}"], id=name)]) for i, name in enumerate(ids)]
+    work = work_of([each.first() for each in requests])
+    names = [piece.record.id for piece in work.pieces]
+    assert len(set(names)) == len(names)
+    alone = [request([Record.of(f"p{i}", ["r"], id=name)]) for i, name in enumerate(dict.fromkeys(ids))]
+    assert [piece.record.id for piece in work_of([each.first() for each in alone]).pieces] == list(dict.fromkeys(ids))

@@ -182,6 +182,21 @@ def test_a_giant_request_does_not_hold_up_a_small_one():
     run(main)
 
 
+def test_the_loop_turns_while_a_giant_request_is_taken_in():
+    async def main() -> None:
+        service = await started(entry(Told()), limits=QueueLimits(tokens=10**7))
+        giant = asyncio.create_task(service.score(None, asks([f"prompt {i}" for i in range(8000)])))
+        turns = 0
+        while not service._lanes[0].queue.tokens:  # pyright: ignore[reportPrivateUsage]
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns > 20
+        assert len((await giant).scores) == 8000
+        await service.drain(5)
+
+    run(main)
+
+
 def test_batches_are_bounded_by_tokens_not_requests():
     async def main() -> None:
         reward = Told(gate=threading.Event())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import TypeAlias, final
 
 import torch
@@ -97,29 +98,26 @@ def are_apart(spec: Spec) -> bool:
     return spec.scale == "absolute" and spec.order_invariant
 
 
-def add_units(request: Request, records: Sequence[Known], spec: Spec, measure: Measure) -> None:
-    """Cut what a request lacks into units: responses, records (``within_group``), or all (not order-invariant)."""
-    if not spec.order_invariant:
-        _add_whole(request, records, measure)
-        return
-    place = 0
-    for origin, each in enumerate(records):
-        places = range(place, place + len(each.record.responses))
-        place = places.stop
+def add_units(request: Request, first: int, records: Sequence[Known], spec: Spec, measure: Measure) -> None:
+    """Cut what a request lacks of these records, whose rows begin at ``first``, into units: responses, or records where
+    their responses belong together. For a reward that minds no order."""
+    for each in records:
+        places = range(first, first + len(each.record.responses))
+        first = places.stop
         missing = [i for i in places if request.rows[i] is None]
         if missing and are_apart(spec):
-            _add_responses(request, each, origin, places.start, missing, spec, measure)
+            _add_responses(request, each, places.start, missing, spec, measure)
         elif missing:
             own = sum(measure.of(response.messages) for response in each.record.responses)
             shared = measure.of(each.record.prompt)
-            key = (id(request), origin)
-            request.add(Unit(request, (each.record,), places, each.kept, origin, key, shared, own))
+            key = (id(request), places.start)
+            request.add(Unit(request, (each.record,), places, each.kept, places.start, key, shared, own))
 
 
 def _add_responses(
-    request: Request, known: Known, origin: int, first: int, missing: Sequence[int], spec: Spec, measure: Measure
+    request: Request, known: Known, first: int, missing: Sequence[int], spec: Spec, measure: Measure
 ) -> None:
-    key: Hashable = known.content.prompt or (id(request), origin)
+    key: Hashable = known.content.prompt or (id(request), first)
     shared = measure.of(known.record.prompt)
     for place in missing:
         response, mark = known.record.responses[place - first], known.content.responses[place - first]
@@ -127,10 +125,11 @@ def _add_responses(
         twin = (key, mark) if mark is not None and spec.deterministic else None
         kept = (known.kept[place - first],)
         own = measure.of(response.messages)
-        request.add(Unit(request, (record,), range(place, place + 1), kept, origin, key, shared, own, twin))
+        request.add(Unit(request, (record,), range(place, place + 1), kept, first, key, shared, own, twin))
 
 
-def _add_whole(request: Request, records: Sequence[Known], measure: Measure) -> None:
+def add_whole(request: Request, records: Sequence[Known], measure: Measure) -> None:
+    """All of a request as one unit, for a reward that minds order."""
     if not request.rows:
         return
     all_records = tuple(each.record for each in records)
@@ -225,9 +224,11 @@ def _merged(units: Sequence[Unit], taken: set[str]) -> tuple[Piece, list[tuple[U
 
 def _named(record: Record, parts: tuple[int, ...], taken: set[str]) -> Piece:
     """The piece under its own id, or a new one where several records became one or another piece has that id."""
-    name = record.id if len(parts) == 1 else f"shared-{len(taken)}"
+    stem = record.id if len(parts) == 1 else "shared"
+    name = stem
+    number = count(len(taken))
     while name in taken:
-        name = f"{record.id}-{len(taken)}"
+        name = f"{stem}-{next(number)}"
     taken.add(name)
     return Piece(record if name == record.id else replace(record, id=name), parts)
 

@@ -8,14 +8,15 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import final
+from typing import cast, final
 
 from assay.media import Text
 from assay.records import Record
+from assay.rewards.batches import batched
 from assay.runs.files import StorageError
 from assay.runs.score_cache import CacheError, ScoreCache
 from assay.scores import Status
-from assay.serving.batching import Known, Measure, Work, add_units, known, work_of
+from assay.serving.batching import Known, Measure, Work, add_units, add_whole, known, work_of
 from assay.serving.metrics import LaneMetrics, Metrics
 from assay.serving.problems import Overloaded, TooLarge, Unavailable
 from assay.serving.queue import Batch, Queue, QueueLimits, Request, Row, abstention
@@ -23,6 +24,7 @@ from assay.serving.workers import Done, EngineError, Entry, Facts, Thread, engin
 
 _LOG = logging.getLogger(__name__)
 _LONGEST_PAUSE = 30.0
+_AT_ONCE = 256
 
 
 @final
@@ -129,12 +131,11 @@ class Lane:
         """
         self._check()
         loop = asyncio.get_running_loop()
-        arrived = loop.time()
-        found, rows = await self._looked_up(records)
         finished: asyncio.Future[None] = loop.create_future()
-        request = Request(rows, arrived, arrived + seconds, partial(_finish, finished))
+        arrived = loop.time()
+        request = Request(arrived, arrived + seconds, partial(_finish, finished))
+        await self._cut(request, records)
         if request.left:
-            add_units(request, found, self.facts.spec, self._measure)
             self._admit(request)
             timer = loop.call_at(request.deadline, self._time_out, request)
             try:
@@ -143,7 +144,7 @@ class Lane:
                 timer.cancel()
                 self.queue.remove(request)
                 self.metrics.queued.set(self.queue.tokens)
-        return [row if row is not None else abstention(Status.FAILED, "lost") for row in request.rows]
+        return cast("list[Row]", request.rows)
 
     async def close(self, seconds: float) -> bool:
         """End it: what still waits or is being computed is ``UNAVAILABLE``. Whether its thread ended in time."""
@@ -161,7 +162,24 @@ class Lane:
         done, _ = await asyncio.wait([closing], timeout=seconds)
         return self._thread.stop(1.0 if done else 0.0)
 
-    async def _looked_up(self, records: Sequence[Record]) -> tuple[list[Known], list[Row | None]]:
+    async def _cut(self, request: Request, records: Sequence[Record]) -> None:
+        """Give a request the rows that the cache holds and units for the others, some records at a time, so that a
+        large one does not hold up the loop."""
+        spec = self.facts.spec
+        whole: list[Known] = []
+        for some in batched(records, _AT_ONCE):
+            if first := len(request.rows):
+                await asyncio.sleep(0)
+            found, rows = await self._found(some)
+            request.extend(rows)
+            if spec.order_invariant:
+                add_units(request, first, found, spec, self._measure)
+            else:
+                whole += found
+        if whole:
+            add_whole(request, whole, self._measure)
+
+    async def _found(self, records: Sequence[Record]) -> tuple[list[Known], list[Row | None]]:
         """The records by content, and the rows of them that the cache holds."""
         if self._shelf.cache is None and not self.facts.spec.needs and _only_text(records):
             return self._shelf.find(self.facts, records)
@@ -175,6 +193,8 @@ class Lane:
     def _check(self) -> None:
         if self._problem is not None:
             raise Unavailable(f"{self.entry.name}: {self._problem}", retry_after=max(self._pause, 1.0))
+        if self._shelf.cache is None and self.queue.tokens >= self._limits.tokens:
+            raise self._overload(1)
 
     def _admit(self, request: Request) -> None:
         self._check()
@@ -184,21 +204,19 @@ class Lane:
                 f"{self._limits.tokens} tokens and {self._limits.rows} responses may wait: send it in parts"
             )
         if not self.queue.has_room(request):
-            raise Overloaded(
-                f"{self.queue.tokens} tokens wait, of at most {self._limits.tokens}", retry_after=self._relief(request)
-            )
+            raise self._overload(request.tokens)
         self.queue.add(request)
         self.metrics.queued.set(self.queue.tokens)
         self._some.set()
         if self.queue.tokens >= self._limits.batch_tokens:
             self._full.set()
 
-    def _relief(self, request: Request) -> float:
-        """Seconds until, at the measured rate, there is room for the request and half of what waits is done."""
-        if not self._rate:
-            return 1.0
-        needed = max(self.queue.tokens + request.tokens - self._limits.tokens, self.queue.tokens / 2)
-        return min(max(needed / self._rate, 0.1), 600.0)
+    def _overload(self, tokens: int) -> Overloaded:
+        """With the seconds until, at the measured rate, there is room for the tokens and half of the queue is done."""
+        waiting = self.queue.tokens
+        needed = max(waiting + tokens - self._limits.tokens, waiting / 2)
+        seconds = min(max(needed / self._rate, 0.1), 600.0) if self._rate else 1.0
+        return Overloaded(f"about {waiting} tokens wait, of at most {self._limits.tokens}", retry_after=seconds)
 
     def _time_out(self, request: Request) -> None:
         self.queue.time_out(request)

@@ -48,8 +48,8 @@ class QueueLimits:
 class Unit:
     """What is judged together: one response, a record whose responses mean something only together, or all records.
 
-    ``places`` are its rows in the request, ``kept`` what each of them is kept under, ``origin`` the record of the
-    request that it is of. Units of equal ``key`` share the prompt, of ``shared`` tokens; ``own`` tokens are their own.
+    ``places`` are its rows in the request, ``kept`` what each of them is kept under, ``origin`` the first row of the
+    record that it is of. Units of equal ``key`` share the prompt, of ``shared`` tokens; ``own`` tokens are their own.
     Of units of equal ``twin`` one is computed. ``alone``: nothing else may be in the same call.
     """
 
@@ -74,17 +74,19 @@ class Request:
     are what waits, each prompt once; ``waiting`` its rows.
     """
 
-    rows: list[Row | None]
     arrived: float
     deadline: float
     finished: Callable[[], None]
+    rows: list[Row | None] = field(default_factory=list["Row | None"])
     units: dict[Hashable, deque[Unit]] = field(default_factory=dict[Hashable, deque[Unit]])
     tokens: int = 0
     waiting: int = 0
     left: int = 0
 
-    def __post_init__(self) -> None:
-        self.left = sum(row is None for row in self.rows)
+    def extend(self, rows: Sequence[Row | None]) -> None:
+        """Further rows: those that are there, None for those that are not."""
+        self.rows.extend(rows)
+        self.left += sum(row is None for row in rows)
 
     def add(self, unit: Unit) -> None:
         """A unit that has to be judged."""
