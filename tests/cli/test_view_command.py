@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from contextlib import closing
 from http.cookiejar import CookieJar
 from urllib.parse import urlencode
 
@@ -14,6 +15,7 @@ from assay.cli.main import app
 from assay.records import Preference, Record, read, write
 from assay.rewards.rules.length import length
 from assay.runs.score import score_file
+from assay.view.serve import listen
 
 
 def run(*arguments):
@@ -135,11 +137,6 @@ def test_judgements_of_another_task_are_not_mixed(files):
 
 
 def test_a_port_that_is_taken_is_said(files):
-    process, address = opened(files, "view", "scores.parquet")
-    try:
-        port = address.split(":")[-1].strip("/")
-        done = run("view", files / "scores.parquet", "--port", port, "--cache", files / "c")
-        assert "choose another --port" in str(done.exception)
-    finally:
-        process.kill()
-        process.communicate()
+    with closing(listen("127.0.0.1", 0)) as taken:
+        done = run("view", files / "scores.parquet", "--port", taken.getsockname()[1], "--cache", files / "c")
+    assert "choose another --port" in str(done.exception)
