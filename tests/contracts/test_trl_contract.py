@@ -250,3 +250,36 @@ def test_records_in_and_rows_out_give_the_same_numbers():
     judged = judge(reward, [p for p, _ in rows], [c for _, c in rows], context={"answer": ["yes"] * 3})
     assert [j.value for j in judged] == offline
     assert not any(math.isnan(value) for value in offline)
+
+
+def test_a_prompt_that_is_repeated_is_read_once():
+    seen = []
+
+    def look(record, response):
+        seen.append(record.prompt)
+        return 1.0
+
+    reward = Rule("look", look, Spec(needs=("answer",)), through=judge_responses)
+    pictures = [PIL.Image.new("RGB", (7, 5), colour) for colour in ("red", "red", "blue")]
+    given = {"images": [[picture] for picture in pictures], "context": {"answer": [1, 2, 3]}}
+    judge(reward, [asked("?")] * 3, ["a", "b", "c"], **given)
+    assert seen[0] is seen[1]
+    assert seen[1] != seen[2]
+    left = judge(
+        reward, ["?"] * 2, [[{"role": "assistant", "content": [{"type": "image"}]}]] * 2, images=[pictures[:1]] * 2
+    )
+    assert [judgement.status for judgement in left] == [Status.UNREADABLE_MEDIA] * 2
+
+
+def test_arrays_in_columns_are_never_taken_for_equal():
+    seen = []
+
+    def look(record, response):
+        seen.append(len(record.responses))
+        return 1.0
+
+    reward = Rule("look", look, Spec(needs=("box",)), through=judge_responses)
+    boxes = [np.array([1, 2]), np.array([1, 2]), torch.tensor([1, 2])]
+    judged = judge(reward, ["?"] * 3, ["a", "b", "c"], context={"box": boxes})
+    assert [judgement.value for judgement in judged] == [1.0] * 3
+    assert seen == [1, 1, 1]

@@ -47,6 +47,11 @@ class MediaQueue:
     def untouched(self, kind: Kind) -> bool:
         return bool(self._left.get(kind)) and len(self._left[kind]) == self._given[kind]
 
+    @property
+    def empty(self) -> bool:
+        """Whether all media are taken."""
+        return not any(self._left.values())
+
     def finish(self) -> None:
         for kind, left in self._left.items():
             if left:

@@ -70,14 +70,13 @@ def judge(
     spec = spec_of(reward)
     needed = {name: column for name, column in (context or {}).items() if name in spec.needs}
     _check_lengths(len(prompts), {"completions": completions, **media, **needed})
+    read = _Reader(tags, Path(root))
     rows = [
-        _row(
+        read.row(
             prompts[place],
             completions[place],
             {kind: _listed(kind, column[place]) for kind, column in media.items() if column is not None},
             {name: column[place] for name, column in needed.items()},
-            tags,
-            Path(root),
         )
         for place in range(len(prompts))
     ]
@@ -119,30 +118,44 @@ def judgements(scores: Scores, negated: bool = False) -> list[Judgement]:
 _Row: TypeAlias = tuple[tuple[Message, ...], Response, Mapping[str, Any]]
 
 
-def _row(
-    prompt: Any,
-    completion: Any,
-    media: Mapping[Kind, Sequence[Any]],
-    context: Mapping[str, Any],
-    tags: bool,
-    root: Path,
-) -> _Row | Judgement:
-    """The prompt, the response and the context of a row; why it cannot be read, where it cannot."""
-    try:
-        queue = MediaQueue({kind: [] if _holds(prompt, kind) else values for kind, values in media.items()}, root)
-        asked = _turns(prompt, "user", root, queue, tags)
+@final
+@dataclass
+class _Reader:
+    """Reads rows. The prompt before is kept, as generations repeat it: its media are encoded once."""
+
+    tags: bool
+    root: Path
+    last: tuple[tuple[Any, Mapping[Kind, Sequence[Any]]], tuple[Message, ...]] | None = None
+
+    def row(
+        self, prompt: Any, completion: Any, media: Mapping[Kind, Sequence[Any]], context: Mapping[str, Any]
+    ) -> _Row | Judgement:
+        """The prompt, the response and the context of a row; why it cannot be read, where it cannot."""
+        try:
+            asked, queue = self._prompt(prompt, media)
+            answered = _turns(completion, "assistant", self.root, queue, self.tags)
+            queue.finish()
+        except MediaError as error:
+            return Judgement(None, Status.UNREADABLE_MEDIA, str(error))
+        except BadRowError as error:
+            return Judgement(None, Status.UNREADABLE_MEDIA if error.code in _OF_MEDIA else Status.INVALID, str(error))
+        except (TypeError, KeyError, AttributeError) as error:
+            cause = f"no prompt and completion that can be read ({type(error).__name__}: {error})"
+            return Judgement(None, Status.INVALID, f"{cause}; give strings or lists of messages")
+        return asked, Response(answered), context
+
+    def _prompt(self, prompt: Any, media: Mapping[Kind, Sequence[Any]]) -> tuple[tuple[Message, ...], MediaQueue]:
+        """The messages of a prompt, and the media that are left to the completion."""
+        if self.last is not None and _equal(self.last[0], (prompt, media)):
+            return self.last[1], MediaQueue({}, self.root)
+        given: dict[Kind, Sequence[Any]] = {k: [] if _holds(prompt, k) else values for k, values in media.items()}
+        queue = MediaQueue(given, self.root)
+        asked = _turns(prompt, "user", self.root, queue, self.tags)
         for kind in KINDS:
             asked = with_leading(asked, queue, kind)
-        answered = _turns(completion, "assistant", root, queue, tags)
-        queue.finish()
-    except MediaError as error:
-        return Judgement(None, Status.UNREADABLE_MEDIA, str(error))
-    except BadRowError as error:
-        return Judgement(None, Status.UNREADABLE_MEDIA if error.code in _OF_MEDIA else Status.INVALID, str(error))
-    except (TypeError, KeyError, AttributeError) as error:
-        cause = f"no prompt and completion that can be read ({type(error).__name__}: {error})"
-        return Judgement(None, Status.INVALID, f"{cause}; give strings or lists of messages")
-    return asked, Response(answered), context
+        if queue.empty:
+            self.last = ((prompt, media), asked)
+        return asked, queue
 
 
 def _turns(value: Any, role: str, root: Path, queue: MediaQueue, tags: bool) -> tuple[Message, ...]:
@@ -209,7 +222,11 @@ def _grouped(rows: Sequence[tuple[int, _Row]]) -> list[list[tuple[int, _Row]]]:
 
 
 def _same(first: _Row, second: _Row) -> bool:
+    return _equal((first[0], first[2]), (second[0], second[2]))
+
+
+def _equal(first: tuple[Any, Any], second: tuple[Any, Any]) -> bool:
     try:
-        return bool(first[0] == second[0] and first[2] == second[2])
-    except (ValueError, TypeError):  # arrays do not compare to one truth
+        return bool(first == second)
+    except (ValueError, TypeError, RuntimeError):  # arrays and tensors do not compare to one truth
         return False
