@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from assay.cli.main import app
 from assay.records import Preference, Record, read, write
 from assay.rewards.rules.length import length
+from assay.runs.results import read_metadata
 from assay.runs.score import score_file
 from assay.view.serve import listen
 
@@ -120,6 +121,15 @@ def test_options_that_do_not_go_together_are_refused(files, arguments, said):
     done = run("annotate", files / "data.jsonl", "-o", files / "r.jsonl", "--cache", files / "c", *arguments)
     assert done.exit_code != 0
     assert said in str(done.exception)
+
+
+def test_a_reward_says_where_it_is_least_sure(files):
+    common = ["annotate", files / "data.jsonl", "-o", files / "r.jsonl", "--no-serve", "--cache", files / "c"]
+    (files / "mine.py").write_text(
+        "from assay.rewards.rules.length import length\nmine = length(per_characters=100.0)\n"
+    )
+    assert run(*common, "--reward", f"{files}/mine.py:mine").exit_code == 0
+    assert read_metadata(files / "r.scores.parquet")["summary"]["responses"] == 12
 
 
 def test_what_judges_wrote_is_not_written_over(files):

@@ -73,7 +73,9 @@ def until(page, expression):
 
 def picture(page, name):
     if folder := os.environ.get("ASSAY_DOCS_IMAGES"):
-        page.screenshot(path=Path(folder) / name)
+        bottom = page.evaluate("document.getElementById('main').getBoundingClientRect().bottom")
+        box = {"x": 0, "y": 0, "width": 1280, "height": min(bottom, 800)}
+        page.screenshot(path=Path(folder) / name, clip=box)
 
 
 def focused(page):
@@ -238,14 +240,18 @@ def test_two_raters_agree_live(folder, open_page):
         for name in ("Ann", "Bob"):
             page = open_page(address)
             enter(page, name)
-            for _ in range(6):
+            for count in range(6):
                 shown = annotation.judgements.shown(int(page.input_value("input[name=shown]")))
+                pick = max if count % 2 or (name, count) == ("Bob", 4) else min
                 with page.expect_navigation():
-                    page.click(f"button[name=verdict][value='{shown.sides.index(min(shown.sides))}']")
+                    page.click(f"button[name=verdict][value='{shown.sides.index(pick(shown.sides))}']")
         page.click("text=Bob >> xpath=.. >> button")
         page.wait_for_selector("#name")
         page.goto(address + "/progress")
         assert "Ann\t6\t30 %" in page.inner_text("table")
+        (agreed,) = annotation.agreed()
+        assert 0 < agreed.alpha < 1
+        assert f"{agreed.alpha:.3g}" in page.inner_text("header.top")
         picture(page, "annotate-progress.png")
         with page.expect_download() as found:
             page.click("text=Download")
