@@ -136,3 +136,22 @@ def test_a_prompt_is_kept_for_the_requests_that_come_later(kept: bool):
         await service.drain(5)
 
     asyncio.run(main())
+
+
+def test_a_slow_model_is_given_no_more_at_once_than_it_can_soon_do():
+    reward = learned_reward()
+    asked = [[Record.of(f"prompt {i} " + " ".join(WORDS * 4), ["an answer"])] for i in range(60)]
+
+    async def largest(limits: QueueLimits) -> int:
+        service = Service([Entry("lm", lambda: reward)], limits=limits)
+        await service.start()
+        await service.score(None, asked[0])
+        await asyncio.gather(*(service.score(None, each) for each in asked))
+        lines = [line for line in service.exposition().decode().splitlines() if "batch_tokens_bucket" in line]
+        await service.drain(5)
+        return next(
+            int(float(line.split('le="')[1].split('"')[0])) for line in lines if line.endswith(lines[-1].split()[-1])
+        )
+
+    assert asyncio.run(largest(QueueLimits(batch_seconds=1e-6))) == 1024
+    assert asyncio.run(largest(QueueLimits(batch_seconds=100.0))) > 2048

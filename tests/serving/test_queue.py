@@ -64,14 +64,14 @@ def test_every_row_is_answered_once_by_what_it_asked_and_batches_keep_their_budg
 ):
     chance = random.Random(seed)
     asked = [records_of(shape, chance) for shape in shapes]
-    queue = Queue(QueueLimits(batch_tokens=budget))
+    queue = Queue(QueueLimits())
     requests = [request(records, spec) for records in asked]
     for each in requests:
         queue.add(each)
     assert queue.tokens == sum(each.tokens for each in requests)
     assert queue.rows == sum(len(each.rows) for each in requests)
     while len(queue):
-        batch = queue.take()
+        batch = queue.take(budget)
         assert batch.units
         assert batch.tokens <= budget or len({unit.key for unit in batch.units}) == 1
         if any(unit.alone for unit in batch.units):
@@ -90,16 +90,16 @@ def test_what_is_removed_leaves_the_others_and_the_counts_right(
     shapes: list[list[list[int]]], seed: int, data: st.DataObject
 ):
     chance = random.Random(seed)
-    queue = Queue(QueueLimits(batch_tokens=60))
+    queue = Queue(QueueLimits())
     requests = [request(records_of(shape, chance)) for shape in shapes]
     for each in requests:
         queue.add(each)
     gone = data.draw(st.sets(st.sampled_from(range(len(requests)))))
-    taken = [queue.take() for _ in range(data.draw(st.integers(0, 3)))]
+    taken = [queue.take(60) for _ in range(data.draw(st.integers(0, 3)))]
     for number in gone:
         queue.remove(requests[number])
         queue.remove(requests[number])
-    taken.extend(iter(lambda: queue.take(), Batch((), 0)))
+    taken.extend(iter(lambda: queue.take(60), Batch((), 0)))
     assert (len(queue), queue.tokens, queue.rows) == (0, 0, 0)
     for batch in taken:
         answer(batch)
@@ -108,24 +108,24 @@ def test_what_is_removed_leaves_the_others_and_the_counts_right(
 
 
 def test_requests_take_turns_however_large_they_are():
-    queue = Queue(QueueLimits(batch_tokens=100))
+    queue = Queue(QueueLimits())
     giants = [request([Record.of(f"giant {g} {i}", ["x" * 30]) for i in range(50)]) for g in range(3)]
     small = request([Record.of("small", ["y"])])
     for each in (*giants, small):
         queue.add(each)
-    taken = [{id(unit.request) for unit in queue.take().units} for _ in range(2)]
+    taken = [{id(unit.request) for unit in queue.take(100).units} for _ in range(2)]
     assert id(small) in taken[0] | taken[1]
     assert sum(len(some & {id(each) for each in giants}) for some in taken) == 6 - len(taken[1] & {id(small)})
 
 
 def test_equal_prompts_of_other_requests_come_along_before_prompts_of_their_own():
-    queue = Queue(QueueLimits(batch_tokens=150))
+    queue = Queue(QueueLimits())
     shared = [request([Record.of("s" * 200, [f"a{i}"])]) for i in range(4)]
     others = [request([Record.of(f"{i}" * 150, ["b"])]) for i in range(4)]
     for pair in zip(shared, others, strict=True):
         for each in pair:
             queue.add(each)
-    first = queue.take()
+    first = queue.take(150)
     assert [unit.request for unit in first.units] == shared
     assert first.tokens < 150
 
@@ -139,10 +139,10 @@ def test_a_prompt_counts_once_a_request():
 
 
 def test_deadlines_end_what_waits_and_leave_what_was_taken():
-    queue = Queue(QueueLimits(batch_tokens=60))
+    queue = Queue(QueueLimits())
     late = request([Record.of(f"late {i}" * 10, ["x"]) for i in range(5)], arrived=1.0, deadline=2.5)
     queue.add(late)
-    taken = queue.take()
+    taken = queue.take(60)
     queue.expire(2.0)
     assert late.left == 5
     queue.expire(2.5)

@@ -418,7 +418,9 @@ def test_figures_are_there_for_prometheus():
     run(main)
 
 
-@pytest.mark.parametrize("bad", [{"tokens": 0}, {"batch_tokens": -1}, {"seconds": 0}, {"wait": -1}, {"hang": 0}])
+@pytest.mark.parametrize(
+    "bad", [{"tokens": 0}, {"batch_tokens": -1}, {"batch_seconds": 0}, {"seconds": 0}, {"wait": -1}, {"hang": 0}]
+)
 def test_limits_that_make_no_sense_are_refused(bad: dict[str, float]):
     with pytest.raises(ValueError, match=next(iter(bad))):
         QueueLimits(**bad)  # type: ignore[arg-type]

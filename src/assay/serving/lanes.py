@@ -25,6 +25,7 @@ from assay.serving.workers import Done, EngineError, Entry, Facts, Thread, engin
 _LOG = logging.getLogger(__name__)
 _LONGEST_PAUSE = 30.0
 _AT_ONCE = 256
+_LEAST_TOKENS = 1_024
 
 
 @final
@@ -84,7 +85,8 @@ class Lane:
         self._task: asyncio.Task[None] | None = None
         self._some, self._full = asyncio.Event(), asyncio.Event()
         self._now: Batch | None = None
-        self._rate = 0.0
+        self._spent = (0.0, 0.0)
+        self._is_local = False
         self._pause = 0.0
         self._ready = False
         self._problem: str | None = "it is not loaded yet"
@@ -208,8 +210,21 @@ class Lane:
         self.queue.add(request)
         self.metrics.queued.set(self.queue.tokens)
         self._some.set()
-        if self.queue.tokens >= self._limits.batch_tokens:
+        if self.queue.tokens >= self._budget:
             self._full.set()
+
+    @property
+    def _rate(self) -> float:
+        """Tokens a second, as measured; what was long ago weighs less. 0 before anything was."""
+        tokens, seconds = self._spent
+        return tokens / seconds if seconds else 0.0
+
+    @property
+    def _budget(self) -> int:
+        """Tokens of a batch. What asks over a network is not measured by tokens, and gets all that it may."""
+        if not self._is_local:
+            return self._limits.batch_tokens
+        return min(self._limits.batch_tokens, max(_LEAST_TOKENS, int(self._rate * self._limits.batch_seconds)))
 
     def _overload(self, tokens: int) -> Overloaded:
         """With the seconds until, at the measured rate, there is room for the tokens and half of the queue is done."""
@@ -227,7 +242,7 @@ class Lane:
         while True:
             await self._company()
             self.queue.expire(loop.time())
-            batch = self.queue.take()
+            batch = self.queue.take(self._budget)
             self.metrics.queued.set(self.queue.tokens)
             if batch.units:
                 self._now = batch
@@ -241,7 +256,7 @@ class Lane:
             await self._some.wait()
         loop = asyncio.get_running_loop()
         until = self.queue.arrived + self._limits.wait
-        if until > loop.time() and self.queue.tokens < self._limits.batch_tokens:
+        if until > loop.time() and self.queue.tokens < self._budget:
             self._full.clear()
             timer = loop.call_at(until, self._full.set)
             await self._full.wait()
@@ -273,8 +288,9 @@ class Lane:
     def _count(self, batch: Batch, work: Work, done: Done, seconds: float) -> None:
         self._pause = 0.0
         self._measure.learn(*done.sample)
-        rate = batch.tokens / max(seconds, 1e-6)
-        self._rate = 0.7 * self._rate + 0.3 * rate if self._rate else rate
+        self._is_local = self._is_local or done.sample[1] > 0
+        before_tokens, before_seconds = self._spent
+        self._spent = 0.7 * before_tokens + batch.tokens, 0.7 * before_seconds + max(seconds, 1e-6)
         self.metrics.batch_rows.observe(len(done.rows))
         self.metrics.batch_tokens.observe(batch.tokens)
         self.metrics.computing.observe(seconds)

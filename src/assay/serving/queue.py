@@ -19,9 +19,10 @@ class QueueLimits:
     """What may wait for one version of a reward, and what of it is computed at once.
 
     ``tokens`` and ``rows`` (responses) bound what waits, ``batch_tokens`` what is computed in one call; a unit that
-    alone exceeds it is a call of its own. A reward that is free waits up to ``wait`` seconds for company. A row that
-    has not begun after ``seconds`` is given up, where its request does not say otherwise. An isolated reward that
-    computes longer than ``hang`` seconds at a time is taken for dead.
+    alone exceeds it is a call of its own. A model that computes here is not given more at once than takes it about
+    ``batch_seconds``, so that on a slow machine, too, turns come round soon. A reward that is free waits up to ``wait``
+    seconds for company. A row that has not begun after ``seconds`` is given up, where its request does not say
+    otherwise. An isolated reward that computes longer than ``hang`` seconds at a time is taken for dead.
 
     Raises:
         ValueError: a bound that is not positive.
@@ -30,13 +31,14 @@ class QueueLimits:
     tokens: int = 262_144
     rows: int = 65_536
     batch_tokens: int = 16_384
+    batch_seconds: float = 1.0
     wait: float = 0.004
     seconds: float = 60.0
     hang: float = 600.0
 
     def __post_init__(self) -> None:
         bounds = {"tokens": self.tokens, "rows": self.rows, "batch_tokens": self.batch_tokens}
-        bounds |= {"seconds": self.seconds, "hang": self.hang}
+        bounds |= {"batch_seconds": self.batch_seconds, "seconds": self.seconds, "hang": self.hang}
         if wrong := [name for name, bound in bounds.items() if not bound > 0]:
             raise ValueError(f"{wrong[0]} must be positive, got {bounds[wrong[0]]}")
         if not self.wait >= 0:
@@ -212,9 +214,9 @@ class Queue:
         message = f"not begun within {request.deadline - request.arrived:g} s"
         request.settle(places, [abstention(Status.TIMEOUT, message)] * len(places))
 
-    def take(self) -> Batch:
+    def take(self, budget: int) -> Batch:
         """The next units to compute: at least one where anything waits, and no more than the budget beyond it."""
-        taken = _Taken(self.limits.batch_tokens)
+        taken = _Taken(budget)
         while self._ring:
             request = next(iter(self._ring))
             unit = request.first()
