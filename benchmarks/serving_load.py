@@ -117,6 +117,11 @@ class Server:
         text = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(text.split("VmRSS:")[1].split()[0]) / 1024
 
+    def cpu(self) -> float:
+        """CPU seconds that it has used."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
 
 def native(prompt: str, responses: list[str]) -> dict[str, Any]:
     """A request of Assay's own protocol."""
@@ -260,6 +265,7 @@ def compared(name: str, goal: float, plan: Plan, ours: Any, theirs: Any, servers
     """Alternate rounds of two ways of asking two servers; the ratio of what they get done."""
     own, other = servers
     rates: dict[str, list[float]] = {own.name: [], other.name: []}
+    cost: dict[str, list[float]] = {own.name: [], other.name: []}
     for number in range(plan.rounds):
         pairs = [(own, ours), (other, theirs)]
         for server, (clients, make, work) in pairs if number % 2 == 0 else pairs[::-1]:
@@ -268,14 +274,20 @@ def compared(name: str, goal: float, plan: Plan, ours: Any, theirs: Any, servers
             async def once(client: Client, server: Server = server, source: Any = source, work: Any = work) -> int:
                 return await work(server, source, client)
 
+            used, started = server.cpu(), time.perf_counter()
             rate, failed = asyncio.run(closed_loop(server, clients, plan.seconds, once))
+            done = rate * (time.perf_counter() - started)
+            cost[server.name].append((server.cpu() - used) / max(1.0, done))
             if failed:
                 raise SystemExit(f"{server.name}: {failed} requests failed in {name}")
             rates[server.name].append(rate)
     ratios = [a / b for a, b in zip(rates[own.name], rates[other.name], strict=True)]
-    note = f"{statistics.median(rates[own.name]):.4g} against {statistics.median(rates[other.name]):.4g} a second"
-    spread = {"low": min(ratios), "high": max(ratios)}
-    return Row(name, "times the plain server", statistics.median(ratios), goal, note=note, detail={**rates, **spread})
+    usual = {key: statistics.median(value) for key, value in rates.items()}
+    spent = {key: 1000 * statistics.median(value) for key, value in cost.items()}
+    note = f"{usual[own.name]:.4g} against {usual[other.name]:.4g} a second, "
+    note += f"{spent[own.name]:.3g} against {spent[other.name]:.3g} CPU ms each"
+    detail = {"rates": rates, "cpu": cost, "low": min(ratios), "high": max(ratios)}
+    return Row(name, "times the plain server", statistics.median(ratios), goal, note=note, detail=detail)
 
 
 def same_scores(servers: tuple[Server, Server]) -> Row:

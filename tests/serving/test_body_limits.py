@@ -107,6 +107,25 @@ def test_a_body_of_very_many_values_is_refused(server, monkeypatch):
     assert MOST_VALUES >= 1_000_000
 
 
+def test_bodies_of_all_clients_together_are_bounded(server, monkeypatch):
+    monkeypatch.setattr("assay.serving.body.MOST_BODIES", 2)
+    clients = [opened(server) for _ in range(4)]
+    for client in clients:
+        client.sendall(head(Content_Length=80_000) + b"x" * 79_999)
+        time.sleep(0.05)
+    refused = [client for client in clients[2:] if client.recv(12) == b"HTTP/1.1 429"]
+    assert len(refused) == 2
+    for client in clients[:2]:
+        client.sendall(b"x")
+        assert answer(client) == (200, b"80000")
+    for client in clients:
+        client.close()
+    time.sleep(1.1)
+    with opened(server) as found:
+        found.sendall(head(Content_Length=100_000) + b"x" * 100_000)
+        assert answer(found) == (200, b"100000")
+
+
 def test_a_slow_body_is_given_up(server):
     with opened(server) as found:
         started = time.monotonic()

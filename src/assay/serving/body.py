@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias, cast, final
 
@@ -20,6 +20,9 @@ App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 MOST_VALUES = 2_000_000
 """JSON values in one body: each costs some 70 bytes of memory, of as little as 2 bytes of text."""
 
+MOST_BODIES = 16
+"""Bodies of the largest size that may be held at once; as many times more of smaller ones."""
+
 MOST_HEADERS = 65_536
 _LINGER = 1.0
 _LATE = "HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -30,7 +33,8 @@ _LONG = "HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\nco
 @dataclass(frozen=True, slots=True)
 class BodyLimit:
     """ASGI middleware: 413 as soon as a body is, or says that it will be, larger than ``policy.max_body``, or holds
-    more JSON values than `MOST_VALUES`; 408 when it is not there within ``policy.seconds``.
+    more JSON values than `MOST_VALUES`; 408 when it is not there within ``policy.seconds``; 429 when the bodies of all
+    requests under way would be more than `MOST_BODIES` of the largest allowed.
 
     The bodies of the paths ``streams`` may be of any length, as their lines are bounded where they are read, but not
     rest for longer than ``policy.seconds`` while they are waited for.
@@ -39,6 +43,7 @@ class BodyLimit:
     app: App
     policy: MediaPolicy
     streams: tuple[str, ...] = ("/v1/scores/stream",)
+    _held: list[int] = field(default_factory=lambda: [0], init=False, repr=False)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -46,12 +51,12 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         stream = scope["path"] in self.streams
-        gate = _Gate(self.policy, receive, send, stream)
+        gate = _Gate(self.policy, receive, send, stream, self._held)
         if not stream and _announced(scope) > self.policy.max_body:
             await gate.answer(_too_large(self.policy))
             return
         if stream:
-            scope = {**scope, "asgi": {**scope["asgi"], "spec_version": "2.4"}}
+            scope = {**scope, "asgi": {**scope.get("asgi", {}), "spec_version": "2.4"}}
         try:
             await self.app(scope, gate.receive, gate.send)
         except Exception:
@@ -67,11 +72,12 @@ class BodyLimit:
 class _Gate:
     """Between a server and an app: counts what is received, and lets no answer of the app out once it is too much."""
 
-    def __init__(self, policy: MediaPolicy, receive: Receive, send: Send, stream: bool) -> None:
+    def __init__(self, policy: MediaPolicy, receive: Receive, send: Send, stream: bool, held: list[int]) -> None:
         self._policy = policy
         self._receive = receive
         self._send = send
         self._stream = stream
+        self._held = held
         self._ends = asyncio.get_running_loop().time() + policy.seconds
         self._bytes = 0
         self._values = 0
@@ -116,7 +122,9 @@ class _Gate:
         await self._send(message)
 
     def close(self) -> None:
-        """Watch the client no longer."""
+        """The request is done: its body is no longer held, its client no longer watched."""
+        self._held[0] -= self._bytes
+        self._bytes = 0
         if self._departure is not None:
             self._departure.cancel()
 
@@ -132,6 +140,8 @@ class _Gate:
             (b"content-length", b"%d" % len(body)),
             (b"connection", b"close"),
         ]
+        if error.retry_after is not None:
+            headers.append((b"retry-after", b"%d" % max(1, round(error.retry_after))))
         await self._send({"type": "http.response.start", "status": error.http, "headers": headers})
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
         with contextlib.suppress(TimeoutError):
@@ -145,9 +155,12 @@ class _Gate:
         if self._stream:
             return
         self._bytes += len(piece)
+        self._held[0] += len(piece)
         self._values += piece.count(b",") + piece.count(b"[") + piece.count(b"{")
         if self._bytes > self._policy.max_body:
             raise self._failed(_too_large(self._policy))
+        if self._held[0] > MOST_BODIES * self._policy.max_body:
+            raise self._failed(Refused("too much is being sent at once", code="overloaded", http=429, retry_after=1.0))
         if self._values > MOST_VALUES:
             raise self._failed(refused("too_large", f"more than {MOST_VALUES:,} JSON values; send it in parts"))
 
