@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -152,3 +153,20 @@ def test_openjudge(tmp_path):
     assert said["rank"] == [2, 1, 3]
     assert said["lengths"] == [1.0, 3.0, 2.0]
     assert said["ranks"] == [0.0, 2.0, 1.0]
+
+
+def test_imitation(tmp_path):
+    said = called("call_imitation.py", tmp_path)
+    assert said["rewards"] == [pytest.approx([grey] * 2) for grey in (*BRIGHT[1:], BRIGHT[1])]
+    assert said["dtypes"] == ["float32"]
+    assert said["over"] == [False, False, True, False]
+
+
+def test_verifiers_before_0_2(tmp_path):
+    said = called("call_verifiers.py", tmp_path)
+    assert said["release"].startswith("0.1.")
+    assert said["alone"][0] == pytest.approx(BRIGHT[1] + 0.5 * said["alone"][1]["right"])
+    assert said["singly"] == pytest.approx(BRIGHT[:3])
+    assert said["grouped"] == pytest.approx(BRIGHT[:3])
+    assert math.isnan(said["blind"][0])
+    assert said["blind"][1] == pytest.approx(BRIGHT[1])

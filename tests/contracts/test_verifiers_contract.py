@@ -1,14 +1,10 @@
-"""verifiers scores traces through the adapter: its own Task.score, and the Rubric of 0.1 where that is to be had."""
+"""verifiers scores traces through the adapter: its own Task.score. (The Rubric of 0.1: test_real_callers.py.)"""
 
 import asyncio
 import base64
 import importlib
 import io
-import math
-import os
-import sys
 import time
-from pathlib import Path
 
 import PIL.Image
 import pytest
@@ -164,48 +160,6 @@ def test_this_release_has_no_rubrics_and_says_what_to_do(vf):
         pytest.skip("this release has rubrics")
     with pytest.raises(ImportError, match="trace_reward"):
         rubric({"length": rules.length(per_words=1)})
-
-
-@pytest.fixture
-def classic(monkeypatch):
-    """verifiers 0.1 from the folder ``ASSAY_VERIFIERS_0_1``, beside the installed release."""
-    folder = os.environ.get("ASSAY_VERIFIERS_0_1", "")
-    if not (Path(folder) / "verifiers" / "rubrics").is_dir():
-        pytest.skip("ASSAY_VERIFIERS_0_1 names no folder: pip install --no-deps --target FOLDER verifiers==0.1.14")
-    for name in [name for name in sys.modules if name.partition(".")[0] == "verifiers"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.syspath_prepend(folder)
-    yield importlib.import_module("verifiers")
-    for name in [name for name in sys.modules if name.partition(".")[0] == "verifiers"]:
-        del sys.modules[name]
-
-
-def state(answer, prompt="which?", wanted="B"):
-    said = [{"role": "assistant", "content": answer}]
-    asked = [{"role": "user", "content": prompt}]
-    return {
-        "prompt": asked,
-        "completion": said,
-        "answer": wanted,
-        "info": {},
-        "trajectory": [],
-        "timing": {"scoring_ms": 0, "total_ms": 0},
-    }
-
-
-def test_a_rubric_of_the_release_before_scores_rollouts_and_groups(classic):
-    judged = rubric({"choice": rules.choice(), "words": rules.length(per_words=1)}, {"choice": 1.0, "words": 0.5})
-    right = state("B")
-    asyncio.run(judged.score_rollout(right))
-    assert (right["reward"], right["metrics"]) == (1.5, {"choice": 1.0, "words": 1.0})
-    silent = state("nothing at all")
-    silent["answer"] = None
-    asyncio.run(judged.score_rollout(silent))
-    assert math.isnan(silent["metrics"]["choice"])
-    group = rubric({"rank": Rank()}, group=True)
-    states = [state(text) for text in ("aaa", "a", "aa")]
-    asyncio.run(group.score_group(states))
-    assert [each["reward"] for each in states] == [2, 0, 1]
 
 
 def test_what_a_rubric_refuses():
