@@ -150,6 +150,19 @@ def test_swift_outcome_rewards_are_classes_made_without_arguments():
     assert reward(["dark", "dark"], **swift_columns()) == [pytest.approx(BRIGHT[0]), pytest.approx(BRIGHT[1])]
 
 
+def test_swift_tags_are_where_the_pictures_stand():
+    seen = []
+
+    @dataclass(frozen=True)
+    class Seen(Brightness):
+        def __call__(self, records):
+            seen.extend(record.prompt[0].text for record in records)
+            return super().__call__(records)
+
+    swift.outcome(Seen(), "bright")()(["dark", "dark"], **swift_columns())
+    assert seen == list(QUESTIONS[:2])
+
+
 def test_swift_awaits_the_async_form():
     reward = swift.outcome_async(Brightness(), "bright")()
     assert asyncio.iscoroutinefunction(reward.__call__)

@@ -7,6 +7,7 @@ import logging
 import pickle
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -20,7 +21,7 @@ from assay.adapters.abstaining import AbstainedError, as_nan, refuse, worth
 from assay.adapters.asked import Asked, Together, judged
 from assay.adapters.media_index import media_from, media_of
 from assay.adapters.rows import Judgement
-from assay.media import Image, Video
+from assay.media import Image, Text, Video
 from assay.rewards.base import scores_of
 from assay.rewards.rules import exact_match, numeric_match
 from assay.scores import Status
@@ -28,7 +29,7 @@ from assay.spec import Spec
 
 REAL = Path(__file__).with_name("real")
 sys.path.insert(0, str(REAL))
-from data import ANSWERS, BRIGHT, RESPONSES, parquet, picture, rows  # noqa: E402
+from data import ANSWERS, BRIGHT, QUESTIONS, RESPONSES, parquet, picture, rows  # noqa: E402
 
 from rewards import Brightness  # noqa: E402
 
@@ -69,6 +70,28 @@ def test_the_picture_is_found_by_the_rows_index(index):
     assert [answer["score"] for answer in answers] == pytest.approx(BRIGHT[:3])
     assert [answer["right"] for answer in answers] == [1.0, 1.0, 0.0]
     assert {tuple(answer) for answer in answers} == {("score", "abstained", "right", "status")}
+
+
+def test_a_tag_in_the_prompt_is_where_its_picture_stands(index):
+    asked = verl.compute_score(Brightness(), media=index).rows.row("toy", "dark", {"index": 0}, "dark")
+    seen = []
+
+    @dataclass(frozen=True)
+    class Seen(Brightness):
+        def __call__(self, records):
+            seen.extend(record.prompt for record in records)
+            return super().__call__(records)
+
+    asked_of(verl.compute_score(Seen(), media=index), 0)
+    assert asked.prompt[0]["content"].startswith("<image>")
+    assert [type(part) for part in seen[0][0].parts] == [Image, Text]
+    assert seen[0][0].text == QUESTIONS[0]
+
+
+def test_a_row_that_the_index_does_not_hold_is_not_judged_without_its_prompt(index):
+    function = verl.compute_score(exact_match("answer"), media=index, on_abstain=worth(-1.0))
+    assert asked_of(function, 0, solution_str="dark")["score"] == 1.0
+    assert asked_of(function, 3)["status"] == "missing_context"
 
 
 def test_a_picture_by_path_or_in_memory_or_in_the_row_itself(tmp_path):
@@ -260,8 +283,9 @@ def test_rows_of_many_threads_are_judged_together():
     assert entered.wait(10)
     for thread in threads[1:]:
         thread.start()
-    while len(together._waiting) < 8:
-        pass
+    ends = time.monotonic() + 10
+    while len(together._waiting) < 8 and time.monotonic() < ends:
+        time.sleep(0.001)
     go.set()
     for thread in threads:
         thread.join(10)
