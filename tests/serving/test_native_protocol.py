@@ -285,3 +285,26 @@ def test_native_values_keep_their_sign():
     with client(told("low", better="lower")) as http:
         value = post(http, [{"prompt": "?", "responses": ["a"]}]).json()["rows"][0]["value"]
         assert value == offline([Record.of("?", ["a"])], Told(better="lower"))[0]
+
+
+def test_a_reward_that_cannot_be_loaded_is_never_ready():
+    from fastapi.testclient import TestClient
+
+    from assay.serving.app import create_app
+    from assay.serving.service import Entry, Service
+
+    def broken():
+        raise RuntimeError("no weights here")
+
+    said = []
+    with TestClient(create_app(Service([Entry("broken", broken)]), started=said.append)) as http:
+        for _ in range(100):
+            answer = http.get("/ready")
+            if said:
+                break
+        assert isinstance(said[0], RuntimeError)
+        answer = http.get("/ready")
+        assert answer.status_code == 503
+        assert answer.json()["error"]["code"] == "not_loaded"
+        assert http.get("/health").status_code == 200
+        assert http.post("/v1/scores", json={"records": [{"prompt": "?", "responses": ["a"]}]}).status_code == 503

@@ -84,6 +84,7 @@ def create_app(
         separate_input_output_schemas=False,
     )
     app.state.failed = None
+    app.include_router(running_routes(service, lambda: app.state.failed))
     for router in _routers(service, policy, pickle, upstream, form):
         app.include_router(router)
     _add_errors(app)
@@ -101,7 +102,6 @@ def _routers(
 ) -> list[APIRouter]:
     return [
         native_routes(service, policy),
-        running_routes(service),
         vllm_routes(service, policy, form),
         rerank_routes(service, policy),
         openrlhf_routes(service, form),

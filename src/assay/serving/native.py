@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -138,8 +138,9 @@ def native_routes(service: Service, policy: MediaPolicy) -> APIRouter:
     return router
 
 
-def running_routes(service: Service) -> APIRouter:
-    """``/health``, ``/ready`` and ``/metrics``: what a load balancer and a monitor ask."""
+def running_routes(service: Service, failed: Callable[[], BaseException | None]) -> APIRouter:
+    """``/health``, ``/ready`` and ``/metrics``: what a load balancer and a monitor ask. ``failed`` is what loading the
+    rewards raised, if it did."""
     router = APIRouter(tags=["running"])
 
     async def health() -> Response:
@@ -148,6 +149,8 @@ def running_routes(service: Service) -> APIRouter:
 
     async def ready() -> Response:
         """Whether every reward is loaded and requests are taken."""
+        if failed() is not None:
+            raise Unavailable("a reward could not be loaded; the log says why", code="not_loaded")
         served = service.served()
         if not served or not all(each.ready for each in served):
             raise Unavailable("the rewards are being loaded", code="not_ready", retry_after=1.0)
