@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, closing, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from assay.cli.inputs import counted, number, open_records, open_reward, refuse_overwriting, report_bad_rows, show
+from assay.cli.inputs import (
+    UsageError,
+    counted,
+    number,
+    open_records,
+    open_reward,
+    refuse_overwriting,
+    report_bad_rows,
+    show,
+)
 from assay.cli.options import (
     DataArgument,
     Device,
@@ -25,7 +35,11 @@ from assay.cli.options import (
 from assay.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from assay.runs.score import Summary
+    from collections.abc import Callable
+
+    from assay.records import Records
+    from assay.rewards.base import Reward
+    from assay.runs.score import Engine, Summary
     from assay.runs.score_cache import ScoreCache
 
 
@@ -43,6 +57,13 @@ def score(
     cache: Annotated[
         Path | None, typer.Option("--cache", help="Keep scores by content and reward in this file; use what it holds.")
     ] = None,
+    engine: Annotated[
+        str, typer.Option("--engine", help="Where to score: here, or ray (a cluster, by RAY_ADDRESS, or this machine).")
+    ] = "here",
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="With --engine ray: how many at once; all that fit, if not given.")
+    ] = None,
+    gpus: Annotated[float, typer.Option("--gpus", help="With --engine ray: GPUs of each worker.", min=0)] = 0.0,
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Skip data rows that cannot be read.")] = False,
     max_errors: MaxErrors = 0,
     device: Device = "auto",
@@ -55,7 +76,8 @@ def score(
 
     One row a response, in order: a score, or none and a status that says why. A run that was killed goes on where it
     stopped when the same command is given again; the output appears when it is whole. With --cache a response that
-    was scored before by the same reward, under whatever id and in whatever file, is not scored again.
+    was scored before by the same reward, under whatever id and in whatever file, is not scored again. With --engine ray
+    the workers of a cluster score; a run may go on with the other engine.
 
     Exit code 1 when more than --max-errors responses could not be scored or rows not be read.
 
@@ -73,9 +95,11 @@ def score(
         facts = {**job, "bad_rows": bad, "format": records.format}
         show(facts, as_json, [f"{name.replace('_', ' ')}: {value}" for name, value in facts.items()])
         raise typer.Exit(int(bad > max_errors))
+    load = partial(_opened, reward, device, dtype, seed, steps, split, cache)
+    pool = _engine(engine, load, partial(open_records, data, limit, keep_going), workers, gpus)
     with _cache(cache) as kept, progress_bar("scoring") as update:
         judge = judge if kept is None else cached(judge, kept)
-        summary = score_file(judge, records, output, batch=batch, resume=resume, progress=update)
+        summary = score_file(judge, records, output, batch=batch, resume=resume, progress=update, engine=pool)
     bad = report_bad_rows(records)
     hits = None if kept is None else kept.counts.hits
     show(_facts(summary, bad, hits), as_json, _lines(summary, bad, hits))
@@ -86,6 +110,30 @@ def _cache(path: Path | None) -> AbstractContextManager[ScoreCache | None]:
     from assay.runs.score_cache import ScoreCache
 
     return nullcontext() if path is None else closing(ScoreCache(path))
+
+
+def _opened(
+    reward: str, device: str, dtype: str, seed: int, steps: str | None, split: str | None, cache: Path | None
+) -> Reward:
+    """The reward as a worker has it."""
+    from assay.runs.score_cache import ScoreCache, cached
+
+    judge = open_reward(reward, device, dtype, seed, steps=steps, split=split)
+    return judge if cache is None else cached(judge, ScoreCache(cache))
+
+
+def _engine(
+    name: str, load: Callable[[], Reward], read: Callable[[], Records], workers: int | None, gpus: float
+) -> Engine | None:
+    if name == "here":
+        if workers is not None or gpus:
+            raise UsageError("--workers and --gpus are of --engine ray")
+        return None
+    if name != "ray":
+        raise UsageError(f"--engine {name}: give here or ray")
+    from assay.runs.ray_engine import RayEngine
+
+    return RayEngine(load, read, workers=workers, gpus=gpus)
 
 
 def _facts(summary: Summary, bad_rows: int, hits: int | None) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from assay import __version__
 from assay.records import Record
@@ -17,6 +17,10 @@ from assay.runs.identity import digest_of
 from assay.runs.journal import Job, Journal, JournalError, committed_rows
 from assay.runs.results import Tally, read_metadata, rows_of, writer_for
 from assay.scores import Status
+
+Engine: TypeAlias = Callable[[int, int], Iterator[tuple[list[dict[str, Any]], int]]]
+"""What scores the records from a number on, in batches of so many responses (see `batched`): the rows of each batch, as
+`rows_of` makes them of `score_each`, and how many records they are of, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ def score_file(
     batch: int = 64,
     resume: bool = True,
     progress: Callable[[int, int], None] | None = None,
+    engine: Engine | None = None,
 ) -> Summary:
     """Score every response of ``records`` into ``output`` (.parquet or .jsonl), in order, and say how it went.
 
@@ -68,7 +73,8 @@ def score_file(
     ``records`` is read twice, first to find duplicate ids and to know the data again on resuming, so it must be a
     sequence or another iterable that starts anew each time. An exception makes the batch go record by record: the one
     that raises again gets ``FAILED`` (``UNREADABLE_MEDIA``, ``OUT_OF_MEMORY``, ``TIMEOUT``) with the exception's last
-    line. ``progress(done, total)`` counts responses. ``resume=False`` discards an earlier journal or output.
+    line. ``progress(done, total)`` counts responses. ``resume=False`` discards an earlier journal or output. ``engine``
+    scores elsewhere (`assay.runs.ray_engine`); a run may go on with another than it was begun with.
 
     Raises:
         JournalError: the journal or the output there is of another reward or other data, or in use.
@@ -90,7 +96,7 @@ def score_file(
     started = time.monotonic()
     with Journal(journal_path, job) as journal:
         resumed = journal.rows
-        _score_rest(reward, records, journal, job, batch, progress)
+        _score_rest(engine or _here(reward, records), journal, job, batch, progress)
         tally = Tally()
         for rows in journal.batches():
             for row in rows:
@@ -151,17 +157,22 @@ def _summary(output: Path, job: Job, summary: dict[str, Any], resumed: int, seco
     return Summary(output, job.fingerprint, job.recipe, job.records, resumed=resumed, seconds=seconds, **summary)
 
 
+def _here(reward: Reward, records: Iterable[Record]) -> Engine:
+    def score(first: int, batch: int) -> Iterator[tuple[list[dict[str, Any]], int]]:
+        for chunk in batched(islice(records, first, None), batch):
+            yield rows_of(score_each(reward, chunk), chunk), len(chunk)
+
+    return score
+
+
 def _score_rest(
-    reward: Reward,
-    records: Iterable[Record],
-    journal: Journal,
-    job: Job,
-    batch: int,
-    progress: Callable[[int, int], None] | None,
+    engine: Engine, journal: Journal, job: Job, batch: int, progress: Callable[[int, int], None] | None
 ) -> None:
     if progress:
         progress(journal.rows, job.responses)
-    for chunk in batched(islice(records, journal.records, None), batch):
-        journal.append(rows_of(score_each(reward, chunk), chunk), len(chunk))
+    if journal.records == job.records:
+        return
+    for rows, count in engine(journal.records, batch):
+        journal.append(rows, count)
         if progress:
             progress(journal.rows, job.responses)
