@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import Any, TypeAlias, final
+from typing import Any, Literal, TypeAlias, final, overload
 
 from assay.adapters.rows import Judgement
 from assay.rewards.base import Reward
@@ -61,6 +61,18 @@ class AsyncTrlReward:
 TrlFunction: TypeAlias = TrlReward | AsyncTrlReward
 
 
+@overload
+def reward_function(
+    reward: Reward, name: str | None = None, root: str | Path = "", asynchronous: Literal[False] = False
+) -> TrlReward: ...
+@overload
+def reward_function(
+    reward: Reward, name: str | None = None, root: str | Path = "", *, asynchronous: Literal[True]
+) -> AsyncTrlReward: ...
+@overload
+def reward_function(
+    reward: Reward, name: str | None = None, root: str | Path = "", asynchronous: bool = False
+) -> TrlFunction: ...
 def reward_function(
     reward: Reward, name: str | None = None, root: str | Path = "", asynchronous: bool = False
 ) -> TrlFunction:
@@ -68,6 +80,9 @@ def reward_function(
 
     With ``asynchronous`` it is an ``async def`` to TRL, which gathers all such rewards: right for a reward that waits
     for a server. A reward that computes gains nothing by it.
+
+    A reward that compares responses sees the generations of a prompt that are on this process: keep a prompt's
+    generations on one (``per_device_train_batch_size`` a multiple of ``num_generations``).
     """
     function = trl_reward(reward, name, root)
     return AsyncTrlReward(function) if asynchronous else function
