@@ -222,15 +222,42 @@ class Line(Walk):
         return np.array([self.place / SIDE], np.float32)
 
 
-def test_ppo_of_stable_baselines3_learns_what_the_picture_reward_says():
-    sb3 = pytest.importorskip("stable_baselines3")
+@pytest.fixture
+def sb3():
+    return pytest.importorskip("stable_baselines3")
+
+
+@pytest.mark.usefixtures("sb3")
+def test_environments_of_stable_baselines3_are_judged_together_and_keep_their_last_frames():
+    from stable_baselines3.common.env_util import make_vec_env
+
+    from assay.adapters.stable_baselines3 import Framed, SeenRewards
+
+    reward = Counted()
+    starts = iter((3, 5))
+    venv = SeenRewards(make_vec_env(lambda: Framed(Walk(2, next(starts))), n_envs=2), reward, "go", window=2)
+    venv.reset()
+    given = [venv.step(np.array([1, 1])) for _ in range(3)]
+    assert [step[1].tolist() for step in given] == [[104, 106], [105, 107], [104, 106]]
+    assert given[0][1].dtype == np.float32
+    assert [step[2].tolist() for step in given] == [[False] * 2, [True] * 2, [False] * 2]
+    assert given[1][3][0]["assay"] == {"value": 105.0, "status": "ok"}
+    assert reward.calls == [2, 2, 2]
+    plain = SeenRewards(make_vec_env(Walk, n_envs=1), PLACE)
+    with pytest.raises(KeyError, match="Framed"):
+        plain.reset()
+    with pytest.raises(ValueError, match="rgb_array"):
+        Framed(Walk(render_mode=None))
+
+
+def test_ppo_of_stable_baselines3_learns_what_the_picture_reward_says(sb3):
     from stable_baselines3.common.env_util import make_vec_env
     from stable_baselines3.common.evaluation import evaluate_policy
+    from stable_baselines3.common.vec_env import VecMonitor
 
-    def made():
-        return VisualReward(Line(), PLACE, "go right")
+    from assay.adapters.stable_baselines3 import Framed, SeenRewards
 
-    venv = make_vec_env(made, n_envs=4, seed=0)
+    venv = VecMonitor(SeenRewards(make_vec_env(lambda: Framed(Line()), n_envs=4, seed=0), PLACE, "go right"))
     small = {"net_arch": [16]}
     agent = sb3.PPO(
         "MlpPolicy", venv, n_steps=32, batch_size=64, learning_rate=1e-2, gamma=0.9, seed=0, policy_kwargs=small,
