@@ -16,7 +16,7 @@ from assay.records import Preference, Record, read, write
 from assay.rewards.rules.length import length
 from assay.runs.results import read_metadata
 from assay.runs.score import score_file
-from assay.view.serve import listen
+from assay.serving.processes import listener
 
 
 def run(*arguments):
@@ -147,6 +147,6 @@ def test_judgements_of_another_task_are_not_mixed(files):
 
 
 def test_a_port_that_is_taken_is_said(files):
-    with closing(listen("127.0.0.1", 0)) as taken:
+    with closing(listener("127.0.0.1", 0)) as taken:
         done = run("view", files / "scores.parquet", "--port", taken.getsockname()[1], "--cache", files / "c")
-    assert "choose another --port" in str(done.exception)
+    assert "cannot be listened at" in str(done.exception)

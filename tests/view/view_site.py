@@ -8,11 +8,11 @@ import uvicorn
 from view_gallery import gallery
 
 from assay.records.steps import lines
+from assay.serving.processes import listener
 from assay.view.annotator import Annotation, create_annotator
 from assay.view.choosing import by_margin, choice
 from assay.view.derived import add_derived
 from assay.view.judgements import open_judgements
-from assay.view.serve import listen
 from assay.view.shelf import shelve
 from assay.view.table import open_table
 from assay.view.tasks import pairs
@@ -46,18 +46,18 @@ def annotation_in(folder, task=None, scores=True, **more):
 @contextlib.contextmanager
 def on_a_port(app):
     """The address of an application that runs in a thread."""
-    listener = listen("127.0.0.1", 0)
+    bound = listener("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
     thread.start()
     while not server.started:
         time.sleep(0.01)
     try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join()
-        listener.close()
+        bound.close()
 
 
 def serve_until_killed(folder, sent):

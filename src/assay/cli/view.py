@@ -77,6 +77,6 @@ def view(
         serve(create_view(Viewed(table, shelf, other, sign), hosts_of(host)), host, port, announce)
 
 
-def announce(address: str) -> None:
+def announce(address: object) -> None:
     """Say where the page is, on stderr, so that stdout stays for results."""
     print(f"open {address} (Ctrl-C ends it)", file=sys.stderr, flush=True)

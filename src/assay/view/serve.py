@@ -1,63 +1,40 @@
-"""A page's application on a port: the address is printed, and a signal ends it with what is in hand answered."""
+"""A page's application on a port of this machine, until a signal ends it."""
 
 from __future__ import annotations
 
-import signal
-import socket
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 
 from fastapi import FastAPI
 
+from assay.serving.processes import Patience, Report, listener, serve_here
 from assay.view.site import LOOPBACK
 
-
-class PortError(OSError):
-    """The port cannot be had; the message names it and the remedy."""
+_DRAIN = 5.0
 
 
 def hosts_of(host: str) -> tuple[str, ...]:
-    """The names that requests may give this machine when it listens on ``host``: those of the loopback, or any."""
-    return LOOPBACK if host in ("127.0.0.1", "localhost") else ("*",)
+    """The names that requests may give this machine when it listens on ``host``: those of the loopback, or any.
+
+    Names end at their first colon, so that ``[`` stands for every IPv6 address in brackets, and for no name.
+    """
+    if host == "::1":
+        return (*LOOPBACK, "[")
+    return LOOPBACK if host in LOOPBACK else ("*",)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; ``port`` 0 is a free one.
+def serve(app: FastAPI, host: str, port: int, announce: Callable[[object], None]) -> None:
+    """Serve until Ctrl-C or SIGTERM; ``announce`` is told the address first. ``port`` 0 is a free one.
 
     Raises:
-        PortError: it is taken or not allowed.
+        ServeError: the address cannot be had.
     """
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        raise PortError(f"{host}:{port} cannot be had ({error.strerror}); choose another --port, or 0") from error
-    return listener
+    with closing(listener(host, port)) as bound:
+        name = f"[{host}]" if ":" in host else host
+        address = f"http://{name}:{bound.getsockname()[1]}/"
 
+        def make(report: Report) -> FastAPI:
+            report(address, None)
+            return app
 
-def serve(app: FastAPI, host: str, port: int, announce: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C or SIGTERM; ``announce`` is told the address first.
-
-    Raises:
-        PortError: as `listen`.
-    """
-    import uvicorn
-
-    with closing(listen(host, port)) as listener:
-        announce(f"http://{host}:{listener.getsockname()[1]}/")
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, server_header=False)
-        server = uvicorn.Server(config)
-        before = signal.signal(signal.SIGTERM, _interrupt)
-        try:
-            with suppress(KeyboardInterrupt):
-                server.run(sockets=[listener])
-        finally:
-            signal.signal(signal.SIGTERM, before)
-
-
-def _interrupt(number: int, frame: object) -> None:
-    """SIGTERM ends the page as Ctrl-C does, so that what is written at the end is written."""
-    raise KeyboardInterrupt
+        serve_here(make, bound, Patience(drain=_DRAIN), announce)
