@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM
 
 from assay.models.generate import generator_from
 from assay.records import Record, Response
+from assay.records.steps import sentences
 from assay.rewards.base import scores_of
 from assay.scores import Scores, Status
 from assay.search.beam import step_beam
@@ -277,3 +278,37 @@ def test_a_language_model_and_a_learned_reward_search_together():
     assert found.best is not None
     assert found.spent.tokens > 0
     assert step_beam(Record.of("hello", [], id="lm"), model, reward, width=2, expand=2, tokens=ids) == found
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """Says good, bad or a stop, and ends after each word with the same odds."""
+
+    def generate(self, prefixes, n, seed=0, /):
+        return [[self.one(prefix, random.Random(f"{seed} {copy}")) for copy in range(n)] for prefix in prefixes]
+
+    def one(self, prefix, rng):
+        said = prefix.responses[0].text.split() if prefix.responses else []
+        while (word := rng.choices(["good", "bad", ".", ""], [0.3, 0.35, 0.2, 0.15])[0]) != "":
+            said.append(word)
+        return Response.of(" ".join(said))
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.3])
+def test_an_answer_that_goes_on_is_not_given_a_second_chance_to_end(strength):
+    """Words are alone in what they are and whether they are the last: odds and lengths of the tilted law are known."""
+
+    def worth(records):
+        texts = [response.text.split() for record in records for response in record.responses]
+        return scores_of(records, [float(text.count("good") - text.count("bad")) for text in texts])
+
+    up, down = 0.3 * math.exp(strength), 0.35 * math.exp(-strength)
+    found = [particles(each, Sentences(), worth, count=64, strength=strength, split=sentences) for each in _records(40)]
+    said = [
+        (weight * text.count("good"), weight * len(text))
+        for one in found
+        for weight, text in zip(one.noted["weights"], (each.text.split() for each in one.responses), strict=True)
+    ]
+    length = sum(words for _, words in said) / 40
+    assert sum(good for good, _ in said) / 40 / length == pytest.approx(up / (up + down + 0.2), abs=0.02)
+    assert length == pytest.approx((up + down + 0.2) / (1 - up - down - 0.2), rel=0.08)

@@ -21,6 +21,7 @@ from assay.scores import Scores, Status
 from assay.search.best_of_n import Pick, Picks
 
 COLUMN = "search"
+_AGAIN = 8
 
 
 @final
@@ -103,8 +104,18 @@ class Desk:
         self, prefix: Response | None, n: int, steps: int, *what: object
     ) -> list[tuple[Response, bool] | None]:
         """As `go_on`, each up to the end of step ``steps`` (0 the first), and whether that is all of it; None for a
-        draw that failed."""
-        return self._drawn(prefix, n, steps, what)
+        draw that failed.
+
+        A prefix was cut because more came behind it. So a draw that ends it at once is drawn again, up to eight times:
+        the end had its chance when the prefix was drawn, and would be too likely with two."""
+        made = self._drawn(prefix, n, steps, what)
+        for again in range(_AGAIN if prefix is not None else 0):
+            ended = [place for place, each in enumerate(made) if each is not None and len(each[0].step_ends) <= steps]
+            if not ended:
+                break
+            fresh = self._drawn(prefix, len(ended), steps, (*what, "again", again))
+            made = [fresh[ended.index(place)] if place in ended else each for place, each in enumerate(made)]
+        return made
 
     def _drawn(
         self, prefix: Response | None, n: int, steps: int | None, what: Sequence[object]
