@@ -212,8 +212,9 @@ class Row:
 
     def line(self) -> str:
         """For a terminal."""
-        gaps = [self.over_mean, self.over_majority, self.over_best]
-        return f"  {self.name:<24}{percent(self.accuracy):>22}" + "".join([f"{points(gap):>22}" for gap in gaps])
+        gaps = {MEAN: self.over_mean, MAJORITY: self.over_majority, BEST: self.over_best}
+        shown = ["-" if name == self.name else points(gap) for name, gap in gaps.items()]
+        return f"  {self.name:<24}{percent(self.accuracy):>22}" + "".join([f"{each:>22}" for each in shown])
 
 
 @final
