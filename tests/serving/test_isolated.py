@@ -26,6 +26,7 @@ from assay.scores import Status
 from assay.serving.problems import Unavailable
 from assay.serving.service import Entry, QueueLimits, Service
 from assay.serving.workers import EngineError
+from assay.spec import Spec
 
 DYING = Entry("dying", make_dying, isolated=True)
 
@@ -46,7 +47,7 @@ def test_a_reward_in_a_process_of_its_own_judges_what_one_here_does(picture):
     threads = set(threading.enumerate())
 
     async def main() -> None:
-        service = Service([DYING])
+        service = Service([DYING, Entry("needing", partial(Told, Spec(needs=("why",))), isolated=True)])
         await service.start()
         assert await value(service, "abc") == 3.0
         child = await value(service, "pid")
@@ -54,6 +55,10 @@ def test_a_reward_in_a_process_of_its_own_judges_what_one_here_does(picture):
         assert child in {each.pid for each in multiprocessing.active_children()}
         seen = Record.of(["look", picture(), Image.from_tensor(torch.rand(3, 8, 8))], ["four"], column={"a": [1]})
         assert (await service.score("dying", [seen])).scores.values.tolist() == [4.0]
+        odd = Record.of("q", ["five"], why=threading.Lock())
+        answers = await asyncio.gather(*(service.score("needing", [each]) for each in (seen, odd, *one("abc"))))
+        assert [answered.scores.status[0] for answered in answers] == [Status.OK, Status.FAILED, Status.OK]
+        assert "cannot pickle" in answers[1].scores.messages[0]
         await service.drain(10)
         assert not multiprocessing.active_children()
         assert set(threading.enumerate()) <= threads

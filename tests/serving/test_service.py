@@ -424,3 +424,26 @@ def test_figures_are_there_for_prometheus():
 def test_limits_that_make_no_sense_are_refused(bad: dict[str, float]):
     with pytest.raises(ValueError, match=next(iter(bad))):
         QueueLimits(**bad)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, StopIteration])
+def test_a_reward_that_would_end_the_program_ends_its_rows(error: type[BaseException]):
+    def ends(records: Sequence[Record]) -> Scores:
+        if records[0].prompt[0].text == "end":
+            raise error()
+        return scores_of(records, [1.0])
+
+    def cannot_load() -> Reward:
+        raise error()
+
+    async def main() -> None:
+        service = await started(entry(ends))
+        scores = (await service.score(None, asks(["end"]))).scores
+        assert scores.status == (Status.FAILED,)
+        assert error.__name__ in scores.messages[0]
+        assert (await service.score(None, asks(["go on"]))).scores.status == (Status.OK,)
+        await service.drain(5)
+        with pytest.raises(RuntimeError, match=error.__name__):
+            await started(Entry("bad", cannot_load))
+
+    run(main)

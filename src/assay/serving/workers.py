@@ -22,8 +22,9 @@ from assay.records.record import Message
 from assay.rewards.base import Reward, fingerprint, name_of, spec_of
 from assay.rewards.learned import LearnedReward
 from assay.rewards.parts import keeping_prefixes, with_learned
+from assay.scores import Status
 from assay.serving.batching import Piece, judged, size_of
-from assay.serving.queue import Row
+from assay.serving.queue import Row, abstention
 from assay.spec import Spec
 
 P = ParamSpec("P")
@@ -184,17 +185,24 @@ class _Apart:
         raise EngineError(f"{self._entry.name} could not be loaded: {found}")
 
     def compute(self, pieces: Sequence[Piece]) -> Done:
-        message = pickle.dumps(pieces, protocol=pickle.HIGHEST_PROTOCOL)
         if self._pipe is None:
             raise EngineError("its process is not running")
+        try:
+            message = pickle.dumps(pieces, protocol=pickle.HIGHEST_PROTOCOL)
+        except Exception as error:  # noqa: BLE001 - what a column holds may refuse in any way
+            return self._each(pieces, _line(error))
         try:
             self._pipe.send_bytes(message)
         except OSError:
             raise self._death() from None
         found = self._received(self._hang)
-        if not isinstance(found, Done):
-            raise RuntimeError(str(found))
-        return found
+        return found if isinstance(found, Done) else self._each(pieces, str(found))
+
+    def _each(self, pieces: Sequence[Piece], why: str) -> Done:
+        """Pieces that cannot go through the pipe together, one by one; one that cannot go by itself has failed."""
+        if len(pieces) == 1:
+            return Done([abstention(Status.FAILED, why)] * len(pieces[0].record.responses))
+        return Done([row for piece in pieces for row in self.compute([piece]).rows])
 
     def close(self) -> None:
         process, pipe, self._process, self._pipe = self._process, self._pipe, None, None
@@ -318,7 +326,7 @@ class Thread:
             try:
                 result = function(*args, **kwargs)
             except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
-                _tell(loop, future, error, failed=True)
+                _tell(loop, future, _harmless(error), failed=True)
             else:
                 _tell(loop, future, result, failed=False)
 
@@ -335,6 +343,13 @@ class Thread:
     def _run(self) -> None:
         while (call := self._calls.get()) is not None:
             call()
+
+
+def _harmless(error: BaseException) -> Exception:
+    """The error; its text for one that would end the loop (``sys.exit()`` in a reward) or cannot be raised in it."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    return RuntimeError(_line(error))
 
 
 def _tell(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], value: Any, *, failed: bool) -> None:
