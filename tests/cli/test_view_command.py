@@ -110,6 +110,7 @@ def test_a_dry_run_counts_questions(files):
         (["--task", "guess"], "--task guess: give one of pairs, ranking, rating, steps"),
         (["--task", "rating"], "needs an aspect"),
         (["--aspect", "good"], "--aspect is rated with --task rating"),
+        (["-o", "r.judgements"], "choose another name"),
         (["--retry"], "--retry goes with --by"),
         (["--no-resume"], "--no-resume goes with --by"),
         (["--by", "judge:x", "--task", "ranking"], "--task goes with the page"),

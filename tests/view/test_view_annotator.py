@@ -2,6 +2,7 @@
 
 import html
 import re
+import sqlite3
 
 import pytest
 from fastapi.testclient import TestClient
@@ -208,3 +209,31 @@ def test_progress_shows_raters_and_agreement(page):
     assert re.search(r'<th scope="row">pairs</th><td class="n">\S+</td><td class="n">2</td><td class="n">3</td>', text)
     assert client.post("/leave").status_code == 200
     assert "Who is judging?" in client.get("/").text
+
+
+def test_an_answer_that_cannot_be_kept_is_not_confirmed(page):
+    annotation, client = page()
+    connection, questions = annotation.judgements._connection, annotation.choice.questions
+    shown = shown_in(entered(client).get("/").text)
+    others = [annotation.judgements.show(str(n), questions[n % 20].key, (0, 1)) for n in range(400)]
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        [annotation.judgements.judge(other, {"better": 0}) for other in others]
+    answered = len(annotation.judgements.answers())
+    refused = client.post("/judge", data={"shown": shown, "verdict": "0"})
+    assert refused.status_code == 507
+    assert "was not kept" in refused.text
+    assert "Ann" not in annotation.judgements.counts()
+    connection.execute("PRAGMA max_page_count = 1000000")
+    assert client.post("/judge", data={"shown": shown, "verdict": "0"}).status_code == 200
+    assert annotation.judgements.counts()["Ann"] == 1
+    assert len(annotation.judgements.answers()) == answered + 1
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "9" * 18, "9" * 40])
+def test_numbers_that_nothing_has_are_not_found(page, number):
+    _, client = page()
+    entered(client)
+    assert client.get(f"/media/{number}/0/0").status_code == 404
+    assert client.get(f"/?shown={number}").status_code == 200

@@ -12,8 +12,14 @@ from view_gallery import HOSTILE
 from view_site import create_view, viewed_in
 
 from assay.media import Image
-from assay.records import read
+from assay.records import Record, read, write
+from assay.rewards.rules.length import length
+from assay.runs.score import score_file
 from assay.view.media import content_type
+from assay.view.serve import hosts_of
+from assay.view.shelf import shelve
+from assay.view.table import open_table
+from assay.view.viewer import Viewed
 
 
 @pytest.fixture(scope="module")
@@ -187,9 +193,6 @@ def test_without_data_scores_alone_are_shown(tmp_path):
 
 def test_scores_of_other_data_say_so(viewed, tmp_path):
     lacking = type(viewed)(viewed.table, None, viewed.other)
-    from assay.records import write
-    from assay.view.shelf import shelve
-
     write([record for record in viewed.shelf if record.id != "steps"], tmp_path / "less.jsonl")
     shelf = shelve(tmp_path / "less.jsonl", tmp_path / "cache")
     page = TestClient(create_view(type(viewed)(lacking.table, shelf)), base_url="http://127.0.0.1").get(
@@ -209,3 +212,30 @@ def test_where_lower_is_better_ranks_and_errors_turn(tmp_path):
 
 def test_the_gallery_is_what_was_written(viewed):
     assert list(viewed.shelf) == list(read(viewed.shelf.root / "data.jsonl"))
+
+
+def test_text_that_is_no_unicode_is_shown_all_the_same(tmp_path):
+    made = [Record.of("\ud800 what?", ["\udfff this", "that"], id="odd")]
+    write(made, tmp_path / "data.jsonl")
+    score_file(length(per_words=3.0), made, tmp_path / "scores.parquet")
+    viewed = Viewed(open_table(tmp_path / "scores.parquet", tmp_path), shelve(tmp_path / "data.jsonl", tmp_path))
+    client = TestClient(create_view(viewed), base_url="http://127.0.0.1")
+    assert "? what?" in client.get("/").text
+    assert "? this" in client.get("/row?record=odd").text
+
+
+@pytest.mark.parametrize("number", ["9" * 18, "9" * 40, "-" + "9" * 40])
+def test_numbers_out_of_all_bounds_break_nothing(client, number):
+    assert client.get(f"/?at={number}").status_code == 200
+    assert client.get(f"/row?record=steps&response={number}&at={number}").status_code == 200
+    assert client.get(f"/at/{number}").status_code == 200
+    for path in (f"{number}/0", f"0/{number}", f"8/1/{number}"):
+        assert client.get(f"/media/{path}").status_code == 404
+
+
+def test_this_machine_has_its_loopback_names_alone(viewed):
+    app = create_view(viewed, hosts_of("::1"))
+    for host, status in (("[::1]:8400", 200), ("localhost:8400", 200), ("evil.example", 400)):
+        assert TestClient(app, base_url="http://127.0.0.1").get("/", headers={"host": host}).status_code == status
+    assert hosts_of("127.0.0.1") == ("127.0.0.1", "localhost")
+    assert hosts_of("0.0.0.0") == ("*",)

@@ -59,6 +59,8 @@ def annotate_by_people(
     from assay.view.store import cache_folder
 
     task = _task(options)
+    if output.suffix == ".judgements":
+        raise UsageError(f"-o {output} is what the judgements themselves are called; choose another name")
     if output.exists() and not judgements_of(output).exists():
         raise UsageError(f"{output} is there and was not made on the page; choose another -o")
     split = split_by(options.split or "lines") if task.name == "steps" else None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import sqlite3
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -129,13 +131,15 @@ def create_annotator(annotation: Annotation, hosts: Sequence[str] = LOOPBACK) ->
             answer: Answer = {"skip": True} if "skip" in form else annotation.task.read(form, question, shown.sides)
         except AnswerError as error:
             return _question_page(annotation, shown, 400, str(error), form)
-        judgements.judge(shown, answer)
+        with _keeping():
+            judgements.judge(shown, answer)
         return RedirectResponse("/", 303)
 
     @app.post("/undo")
     def undo(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
         rater = _rater(request)
-        back = None if rater is None else judgements.undo(rater)
+        with _keeping():
+            back = None if rater is None else judgements.undo(rater)
         return RedirectResponse(link("/", shown=None if back is None else back.id), 303)
 
     @app.get("/progress", response_class=HTMLResponse)
@@ -167,6 +171,19 @@ def create_annotator(annotation: Annotation, hosts: Sequence[str] = LOOPBACK) ->
         return send(part, request, frame)
 
     return app
+
+
+@contextmanager
+def _keeping() -> Generator[None, None, None]:
+    """Turn a disk that takes nothing more into a page that says so; what was kept before is safe.
+
+    Raises:
+        HTTPException: 507.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise HTTPException(507, f"this was not kept ({error}): free space, go back, and send it again") from error
 
 
 def _rater(request: Request) -> str | None:

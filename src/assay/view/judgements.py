@@ -28,6 +28,9 @@ CREATE UNIQUE INDEX IF NOT EXISTS standing ON judgements (shown) WHERE undone IS
 """
 
 
+_NUMBERS = 2**63
+
+
 class JudgementsError(ValueError):
     """The file is in use, or of another task or other data; the message names it and the remedy."""
 
@@ -75,6 +78,8 @@ class Judgements:
 
     def shown(self, number: int) -> Shown | None:
         """What was shown under a number; None for none."""
+        if not 0 < number < _NUMBERS:
+            return None
         with self._lock:
             query = "SELECT id, rater, question, sides, at FROM shown WHERE id = ?"
             found = self._connection.execute(query, (number,)).fetchone()

@@ -16,10 +16,10 @@ _DRAIN = 5.0
 def hosts_of(host: str) -> tuple[str, ...]:
     """The names that requests may give this machine when it listens on ``host``: those of the loopback, or any.
 
-    Names end at their first colon, so that ``[`` stands for every IPv6 address in brackets, and for no name.
+    Versions of starlette read an IPv6 address as the whole, without its brackets, or up to its first colon.
     """
     if host == "::1":
-        return (*LOOPBACK, "[")
+        return (*LOOPBACK, "[::1]", "::1", "[")
     return LOOPBACK if host in LOOPBACK else ("*",)
 
 

@@ -56,7 +56,7 @@ class Shelf:
 
     def at(self, number: int) -> Record | None:
         """The record of a number, 0 the first; None where there is none."""
-        return self._one("number = ?", number)
+        return self._one("number = ?", number) if 0 <= number < self.count else None
 
     def number(self, name: str) -> int | None:
         """The number of the record of an id."""

@@ -80,8 +80,10 @@ def site(title: str, hosts: Sequence[str] = LOOPBACK) -> FastAPI:
 
 
 def render(template: str, /, **values: Any) -> str:
-    """A page of the package's templates; text is escaped, and a name that is missing is an error."""
-    return _environment().get_template(template).render(link=link, **values)
+    """A page of the package's templates; text is escaped, and a name that is missing is an error. What is no valid
+    Unicode becomes a question mark."""
+    page = _environment().get_template(template).render(link=link, **values)
+    return page.encode("utf-8", "replace").decode()
 
 
 def link(path: str, **values: object) -> str:
