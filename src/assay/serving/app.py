@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 
 from assay import __version__
 from assay.serving.dialects.chat import Upstream, chat_routes
+from assay.serving.dialects.cosmos import cosmos_routes
 from assay.serving.dialects.flow_grpo import flow_grpo_routes
 from assay.serving.dialects.llamafactory import llamafactory_routes
 from assay.serving.dialects.openrlhf import openrlhf_routes
@@ -38,8 +39,8 @@ _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "u
 _CHANGES = ("promote", "rollback")
 _DESCRIPTION = (
     "One server for reward models: the native protocol under /v1/scores, and the dialects of vLLM, Cohere and Jina, "
-    "OpenRLHF, slime, UniRL, LLaMA-Factory and OpenAI. In the native protocol values are as the reward gives them; in "
-    "every dialect more is better, so a reward of which lower is better is negated there."
+    "OpenRLHF, slime, UniRL, LLaMA-Factory, cosmos-rl and OpenAI. In the native protocol values are as the reward "
+    "gives them; in every dialect more is better, so a reward of which lower is better is negated there."
 )
 
 
@@ -108,6 +109,7 @@ def _routers(
         slime_routes(service, policy, form),
         unirl_routes(service),
         llamafactory_routes(service, form),
+        cosmos_routes(service, policy),
         chat_routes(service, policy, upstream),
         *([flow_grpo_routes(service, policy)] if pickle else []),
     ]
