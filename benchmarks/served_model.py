@@ -16,22 +16,39 @@ MODEL = os.environ.get("SERVED_MODEL", "")
 """A directory of SmolLM2-135M; without it the weights are random, and the tokenizer is a small one."""
 
 
+def tokenizer_of() -> Any:
+    """The tokenizer."""
+    if MODEL:
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(MODEL)
+    from assay.testing import tiny_tokenizer
+
+    return tiny_tokenizer()
+
+
 def parts() -> tuple[Any, Any]:
     """The model as transformers has it, and its tokenizer; the same in every process."""
     import torch
 
     torch.manual_seed(0)
     if MODEL:
-        from transformers import AutoModel, AutoTokenizer
+        from transformers import AutoModel
 
         model = AutoModel.from_pretrained(MODEL, num_hidden_layers=LAYERS, attn_implementation="sdpa")
-        return model.eval(), AutoTokenizer.from_pretrained(MODEL)
-    from assay.testing import tiny_tokenizer
-
+        return model.eval(), tokenizer_of()
     sys.path.insert(0, str(Path(__file__).parent))
     from models import smollm2
 
-    return smollm2(LAYERS), tiny_tokenizer()
+    return smollm2(LAYERS), tokenizer_of()
+
+
+def tokens(prompt: str, response: str) -> int:
+    """How many tokens one request is."""
+    messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": response}]
+    found = tokenizer_of()
+    text = found.apply_chat_template(messages, tokenize=False, chat_template=TEMPLATE)
+    return len(found(text, add_special_tokens=False).input_ids)
 
 
 def reward() -> Any:

@@ -183,7 +183,7 @@ def text(chance: random.Random, tokens: int) -> str:
     return " ".join(chance.choice(WORDS) for _ in range(tokens))
 
 
-_SHORT = (24, 16)
+_SHORT = (10, 6)
 _QUEUED = 2.0
 """Seconds of work that the queue may hold when it is overloaded."""
 
@@ -266,10 +266,10 @@ def compared(name: str, goal: float, plan: Plan, ours: Any, theirs: Any, servers
     own, other = servers
     rates: dict[str, list[float]] = {own.name: [], other.name: []}
     cost: dict[str, list[float]] = {own.name: [], other.name: []}
-    for number in range(plan.rounds):
+    for number in range(-1, plan.rounds):  # the first round warms up, and does not count
         pairs = [(own, ours), (other, theirs)]
         for server, (clients, make, work) in pairs if number % 2 == 0 else pairs[::-1]:
-            source = make(number)
+            source = make(number + 100)
 
             async def once(client: Client, server: Server = server, source: Any = source, work: Any = work) -> int:
                 return await work(server, source, client)
@@ -277,10 +277,11 @@ def compared(name: str, goal: float, plan: Plan, ours: Any, theirs: Any, servers
             used, started = server.cpu(), time.perf_counter()
             rate, failed = asyncio.run(closed_loop(server, clients, plan.seconds, once))
             done = rate * (time.perf_counter() - started)
-            cost[server.name].append((server.cpu() - used) / max(1.0, done))
             if failed:
                 raise SystemExit(f"{server.name}: {failed} requests failed in {name}")
-            rates[server.name].append(rate)
+            if number >= 0:
+                cost[server.name].append((server.cpu() - used) / max(1.0, done))
+                rates[server.name].append(rate)
     ratios = [a / b for a, b in zip(rates[own.name], rates[other.name], strict=True)]
     usual = {key: statistics.median(value) for key, value in rates.items()}
     spent = {key: 1000 * statistics.median(value) for key, value in cost.items()}
@@ -339,6 +340,14 @@ def percentile(values: list[float], share: float) -> float:
     """The value that ``share`` of them do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
+
+
+def counted(asked: tuple[str, list[str]]) -> int:
+    """How many tokens a request with one response is."""
+    sys.path.insert(0, str(HERE))
+    import served_model
+
+    return served_model.tokens(asked[0], asked[1][0])
 
 
 def peak_of(server: Server, plan: Plan) -> float:
@@ -470,7 +479,8 @@ def measured(plan: Plan, only: list[str], environment: dict[str, str]) -> list[R
             long = (2, lambda seed: families(seed, plan.prompt), apart)
             whole = (2, lambda seed: families(seed, plan.prompt), together)
             if wants("unrelated"):
-                name = f"unrelated short prompts, {plan.clients} clients"
+                short_tokens = counted(next(asks(0)))
+                name = f"unrelated requests of {short_tokens} tokens, {plan.clients} clients"
                 rows.append(compared(name, 1.5, plan, short, short, servers))
             if wants("separate"):
                 name = f"8 candidates of a {plan.prompt}-token prompt, a request each"
@@ -481,7 +491,7 @@ def measured(plan: Plan, only: list[str], environment: dict[str, str]) -> list[R
     if any(map(wants, ("overload", "spread", "slow"))):
         with assay([], environment) as own:
             peak = peak_of(own, plan)
-        waiting = max(1_024, int(_QUEUED * peak * sum(_SHORT)))
+        waiting = max(1_024, int(_QUEUED * peak * counted(next(asks(0)))))
         with assay(["--queue-tokens", str(waiting)], environment) as own:
             peak = peak_of(own, plan)
             rows += overload(own, plan, peak) if wants("overload") else []
@@ -510,9 +520,13 @@ def main() -> None:
         "--only", nargs="*", default=[], help="same unrelated separate one overload spread slow sigterm"
     )
     parser.add_argument("--layers", type=int, default=6)
+    parser.add_argument(
+        "--threads", type=int, default=0, help="of torch in both servers; 0: as many as it takes itself"
+    )
     parser.add_argument("--model", default="", help="a directory of SmolLM2-135M; random weights without it")
     chosen = parser.parse_args()
-    os.environ.pop("OMP_NUM_THREADS", None)  # both servers compute with as many threads as torch takes by itself
+    if chosen.threads:
+        os.environ["OMP_NUM_THREADS"] = str(chosen.threads)
     environment = {**os.environ, "SERVED_LAYERS": str(chosen.layers), "SERVED_MODEL": chosen.model}
     os.environ.update(SERVED_LAYERS=str(chosen.layers), SERVED_MODEL=chosen.model)
     plan = Plan(2.0, 1, prompt=256) if chosen.quick else Plan(12.0, 5)
