@@ -28,7 +28,7 @@ from assay.models.endpoints.patience import Patience
 from assay.models.endpoints.transport import Reply, Request, TransportError
 from assay.records import Preference, Record
 from assay.records.problems import BadRowError
-from assay.rewards.base import score
+from assay.rewards.base import fingerprint, name_of, score
 from assay.rewards.rules import length
 from assay.scores import Status
 from assay.spec import Spec
@@ -512,3 +512,18 @@ def test_a_template_of_the_scorers_own():
     reward = http_scorers.llamafactory("http://scorer/", template=chatml, transport=says, patience=QUICK)
     assert score(reward, [RECORD]).values.tolist() == [1.0, 2.0]
     assert says.seen[0]["messages"] == ["<user>Say it.<assistant>a", "<user>Say it.<assistant>abc"]
+
+
+def test_scorers_are_known_by_their_address_and_by_what_they_are_asked():
+    made = [
+        http_scorers.openrlhf("http://a/"),
+        http_scorers.openrlhf("http://b/"),
+        http_scorers.openrlhf("http://a/", label="label"),
+        http_scorers.slime("http://a/"),
+        openjudge.from_grader(Grades(None, [])),
+        openjudge.from_grader(Grades(None, []), mapper={"query": "q"}),
+    ]
+    assert len({fingerprint(reward) for reward in made}) == 6
+    assert fingerprint(http_scorers.openrlhf("http://a/", seconds=5)) == fingerprint(made[0])
+    assert name_of(made[3]) == "slime('http://a/')"
+    assert name_of(made[4]) == "from_grader(Grades)"

@@ -231,6 +231,14 @@ def test_easyr1_attributes_without_a_number_are_left_out():
     assert unseen == {"overall": 0.0, "abstained": 1.0}
 
 
+def test_easyr1_averages_no_nan():
+    def half(records):
+        return scores_of(records, [1.0] * len(records), attributes={"known": torch.tensor([math.nan] * len(records))})
+
+    row = {"response": "dark", "response_length": 1, "ground_truth": "dark"}
+    assert easyr1.batch(half)([row]) == [{"overall": 1.0, "abstained": 0.0}]
+
+
 def test_easyr1_loads_the_shipped_file(configured):
     module = loaded("easyr1.py")
     assert (module.REWARD_NAME, module.REWARD_TYPE) == ("assay", "batch")

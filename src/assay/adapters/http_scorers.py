@@ -29,7 +29,7 @@ from assay.models.endpoints.transport import Reply, Request, Transport, Transpor
 from assay.models.frames import Frames
 from assay.records import Message, Record, Response
 from assay.records.problems import BadRowError
-from assay.rewards.base import scores_of
+from assay.rewards.base import fingerprint, scores_of
 from assay.scores import Scores, Status
 from assay.spec import Spec
 
@@ -51,9 +51,10 @@ class HttpScorer:
     """A scorer behind an address as a reward; the functions of this module make one.
 
     ``body`` makes one request of at most ``size`` rows, ``read`` the cells of its reply. ``at_once`` requests are under
-    way at a time.
+    way at a time. What answers at the address is not known: the fingerprint is of the address and of what is asked.
     """
 
+    dialect: str
     url: str
     body: Callable[[Sequence[Row]], Mapping[str, Any]] = field(repr=False)
     read: Callable[[Any, int], Sequence[Cell]] = field(repr=False)
@@ -64,6 +65,13 @@ class HttpScorer:
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     patience: Patience = field(default_factory=lambda: Patience(attempts=3), repr=False)
     transport: Transport = field(default_factory=network, repr=False)
+
+    def fingerprint(self) -> str:
+        """sha256 of the address, and of how rows are written and answers read."""
+        return fingerprint([self.dialect, self.url, self.body, self.read])
+
+    def __repr__(self) -> str:
+        return f"{self.dialect}({self.url!r})"
 
     def __call__(self, records: Sequence[Record], /) -> Scores:
         rows = [(record, response) for record in records for response in record.responses]
@@ -148,7 +156,7 @@ def openrlhf(url: str, *, template: Templated = plainly, label: str | None = Non
         labels = [None if label is None else record.context.get(label) for record, _ in rows]
         return {"query": [whole for _, whole in texts], "prompts": [asked for asked, _ in texts], "labels": labels}
 
-    return _scorer(url, body, lambda reply, count: _numbers(reply["rewards"]), _of_text(label), options)
+    return _scorer("openrlhf", url, body, lambda reply, count: _numbers(reply["rewards"]), _of_text(label), options)
 
 
 def slime(
@@ -165,7 +173,7 @@ def slime(
     def read(reply: Any, count: int) -> Sequence[Cell]:
         return _numbers([reply if key is None else reply[key]])
 
-    return _scorer(url, body, read, _of_text(label), options, size=1)
+    return _scorer("slime", url, body, read, _of_text(label), options, size=1)
 
 
 def unirl(url: str, reward: str, *, metric: str | None = None, **options: Any) -> HttpScorer:
@@ -193,7 +201,7 @@ def unirl(url: str, reward: str, *, metric: str | None = None, **options: Any) -
             for result, error in zip(reply["results"], errors, strict=True)
         ]
 
-    return _scorer(url, body, read, Spec(modalities=frozenset({"text", "image", "video"})), options)
+    return _scorer("unirl", url, body, read, Spec(modalities=frozenset({"text", "image", "video"})), options)
 
 
 def llamafactory(url: str, *, template: Templated = plainly, model: str = "model", **options: Any) -> HttpScorer:
@@ -203,7 +211,7 @@ def llamafactory(url: str, *, template: Templated = plainly, model: str = "model
         texts = [template(record.prompt, response.messages)[1] for record, response in rows]
         return {"model": model, "messages": texts, "max_length": None}
 
-    return _scorer(url, body, lambda reply, count: _numbers(reply["scores"]), Spec(), options)
+    return _scorer("llamafactory", url, body, lambda reply, count: _numbers(reply["scores"]), Spec(), options)
 
 
 def vllm_classify(url: str, model: str, **options: Any) -> HttpScorer:
@@ -228,10 +236,11 @@ def vllm_classify(url: str, model: str, **options: Any) -> HttpScorer:
             ]
         return _numbers(probs)
 
-    return _scorer(url, body, read, Spec(modalities=frozenset({"text", "image"})), options, size=1)
+    return _scorer("vllm_classify", url, body, read, Spec(modalities=frozenset({"text", "image"})), options, size=1)
 
 
 def _scorer(
+    dialect: str,
     url: str,
     body: Callable[[Sequence[Row]], Mapping[str, Any]],
     read: Callable[[Any, int], Sequence[Cell]],
@@ -240,7 +249,7 @@ def _scorer(
     **fixed: Any,
 ) -> HttpScorer:
     settings: dict[str, Any] = {"spec": spec, "size": 32, **options, **fixed}
-    return HttpScorer(url, body, read, **settings)
+    return HttpScorer(dialect, url, body, read, **settings)
 
 
 def _of_text(label: str | None) -> Spec:

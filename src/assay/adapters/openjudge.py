@@ -25,7 +25,7 @@ from assay.adapters.asked import Asked, judged
 from assay.adapters.rows import Judgement
 from assay.media import Image, MediaError, Text
 from assay.records import Message, Record, Response
-from assay.rewards.base import Reward, scores_of
+from assay.rewards.base import Reward, fingerprint, scores_of
 from assay.scores import Scores, Status
 from assay.spec import Spec
 
@@ -109,13 +109,23 @@ def grader(reward: Reward, name: str = "assay", *, listwise: bool = False, root:
 @final
 @dataclass(frozen=True)
 class GraderReward:
-    """A grader as a reward; see `from_grader`."""
+    """A grader as a reward; see `from_grader`. Its fingerprint is of the grader's class, name and description: give
+    graders that differ otherwise names of their own."""
 
     grader: Any
     mapper: Mapping[str, str]
     listwise: bool
     at_once: int
     spec: Spec = field(default_factory=Spec)
+
+    def fingerprint(self) -> str:
+        """sha256 of what the grader is called, and of how it is asked."""
+        kind = f"{type(self.grader).__module__}.{type(self.grader).__qualname__}"
+        told = [str(getattr(self.grader, name, "")) for name in ("name", "description")]
+        return fingerprint([kind, *told, dict(self.mapper), self.listwise, list(self.spec.needs)])
+
+    def __repr__(self) -> str:
+        return f"from_grader({getattr(self.grader, 'name', '') or type(self.grader).__name__})"
 
     def __call__(self, records: Sequence[Record], /) -> Scores:
         return _waited(self.score_async(records))
