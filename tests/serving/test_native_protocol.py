@@ -1,5 +1,6 @@
 import json
 import math
+import time
 
 import pytest
 from asked import Told, client, offline, told
@@ -212,6 +213,26 @@ class TestStream:
         assert [(row["line"], row["status"]) for row in lines[:-1]] == [(1, "ok"), (2, "invalid"), (3, "ok")]
         assert "too_large" in lines[1]["message"]
 
+    def test_what_the_queue_could_never_hold_is_a_row_and_the_rest_is_scored(self):
+        from asked import Told
+        from fastapi.testclient import TestClient
+
+        from assay.serving.app import create_app
+        from assay.serving.queue import QueueLimits
+        from assay.serving.service import Entry, Service
+
+        rows = [{"prompt": "?", "responses": ["a" * (9_000 if i == 3 else 300)]} for i in range(12)]
+        service = Service([Entry("told", Told)], limits=QueueLimits(tokens=500))
+        with TestClient(create_app(service)) as http:
+            for _ in range(1_000):
+                if http.get("/ready").status_code == 200:
+                    break
+                time.sleep(0.01)
+            _, lines = self.lines(http, "\n".join(json.dumps(row) for row in rows))
+        assert [row["line"] for row in lines[:-1]] == list(range(1, 13))
+        assert [row["status"] for row in lines[:-1]] == ["ok"] * 3 + ["invalid"] + ["ok"] * 8
+        assert "too_large" in lines[3]["message"]
+
     def test_an_empty_stream_has_a_summary(self, http):
         assert self.lines(http, "")[1][0]["summary"]["responses"] == 0
 
@@ -298,10 +319,10 @@ def test_a_reward_that_cannot_be_loaded_is_never_ready():
 
     said = []
     with TestClient(create_app(Service([Entry("broken", broken)]), started=said.append)) as http:
-        for _ in range(100):
-            answer = http.get("/ready")
+        for _ in range(1_000):
             if said:
                 break
+            time.sleep(0.01)
         assert isinstance(said[0], RuntimeError)
         answer = http.get("/ready")
         assert answer.status_code == 503

@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 
 from assay.scores import Status
 from assay.serving.policy import Allowance, MediaPolicy
-from assay.serving.problems import Overloaded, ServiceError, Unavailable
+from assay.serving.problems import Overloaded, ServiceError, TooLarge, Unavailable
 from assay.serving.protocol import LONGEST, RED_PIXEL, ErrorAnswer, Promotion, RewardName, ScoresAnswer, ScoresRequest
 from assay.serving.replies import Json, dumped
 from assay.serving.rows import Read, Unread, attended, counts, read_row, read_rows, scored
@@ -263,14 +263,28 @@ async def _batch(
     batch: list[tuple[int, bytes | None]],
 ) -> list[dict[str, Any]]:
     """The result rows of some lines, each with its line's number. A full queue is waited for."""
-    rows = [await _row(line, number, policy) for number, line in batch]
+    numbered = [(number, await _row(line, number, policy)) for number, line in batch]
+    return await _scored(service, reward, seconds, numbered)
+
+
+async def _scored(
+    service: Service, reward: str | None, seconds: float | None, numbered: list[tuple[int, Read]]
+) -> list[dict[str, Any]]:
+    """The result rows of rows with their lines' numbers; those that are too large together are scored in halves."""
+    rows = [row for _, row in numbered]
     while True:
         try:
             outcome = await scored(service, reward, rows, seconds)
             break
         except Overloaded as error:
             await asyncio.sleep(min(error.retry_after or 1.0, 10.0))
-    numbers = [number for (number, _), row in zip(batch, rows, strict=True) for _ in range(_width(row))]
+        except TooLarge as error:
+            if len(rows) > 1:
+                half = len(rows) // 2
+                first = await _scored(service, reward, seconds, numbered[:half])
+                return first + await _scored(service, reward, seconds, numbered[half:])
+            rows = [Unread(row.id, Status.INVALID, f"{error.code}: {error}", _width(row)) for row in rows]
+    numbers = [number for (number, _), row in zip(numbered, rows, strict=True) for _ in range(_width(row))]
     return [{"line": number, **row} for number, row in zip(numbers, outcome.results(), strict=True)]
 
 
