@@ -119,8 +119,10 @@ def test_a_click_on_a_head_sorts_and_says_so(view_address, open_page):
 
 
 def test_pictures_video_and_sound_play_beside_the_scores(view_address, open_page):
-    page = open_page(view_address, "/row?record=shapes-0&response=1&sort=-value&at=11")
+    page = open_page(view_address, "/at/5?sort=-value")
     until(page, "[...document.images].every(each => each.complete && each.naturalWidth > 0)")
+    assert "row 6 of 25" in page.inner_text("header.top")
+    assert page.inner_text("article.chosen .score").startswith("0.64")
     assert page.locator("article.candidate").count() == 3
     picture(page, "view.png")
     page.goto(view_address + "/row?record=films")

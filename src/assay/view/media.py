@@ -95,4 +95,4 @@ def _ranged(data: bytes, kind: str, asked: str) -> Response:
     return Response(data[start:stop], 206, media_type=kind, headers=headers)
 
 
-_HEADERS = {"content-security-policy": "default-src 'none'; sandbox", "cache-control": "private, max-age=3600"}
+_HEADERS = {"content-security-policy": "default-src 'none'; sandbox", "cache-control": "no-cache"}
