@@ -95,6 +95,7 @@ def test_a_process_that_dies_takes_its_rows_along_no_other_reward_and_comes_back
     run(main)
 
 
+@pytest.mark.slow
 def test_a_process_killed_from_outside_while_idle_is_started_again():
     async def main() -> None:
         service = Service([DYING])

@@ -15,7 +15,8 @@ from assay.records import Record
 from assay.rewards.base import Reward, scores_of
 from assay.rewards.base import score as score_offline
 from assay.scores import Scores, Status
-from assay.serving.problems import Draining, Overloaded, TooLarge, UnknownReward, Unprocessable
+from assay.serving.problems import Draining, Overloaded, TooLarge, Unavailable, UnknownReward, Unprocessable
+from assay.serving.queue import Batch, Queue
 from assay.serving.service import Entry, QueueLimits, Service
 from assay.spec import Spec
 
@@ -445,5 +446,22 @@ def test_a_reward_that_would_end_the_program_ends_its_rows(error: type[BaseExcep
         await service.drain(5)
         with pytest.raises(RuntimeError, match=error.__name__):
             await started(Entry("bad", cannot_load))
+
+    run(main)
+
+
+def test_should_a_lane_end_by_itself_its_callers_hear_of_it(monkeypatch: pytest.MonkeyPatch):
+    def defect(queue: Queue, budget: int) -> Batch:
+        raise LookupError("a defect")
+
+    async def main() -> None:
+        service = await started(entry(Told()))
+        monkeypatch.setattr(Queue, "take", defect)
+        scores = (await service.score(None, asks(["a"], 2))).scores
+        assert scores.status == (Status.UNAVAILABLE,) * 2
+        with pytest.raises(Unavailable, match="log says why"):
+            await service.score(None, asks(["a"]))
+        assert not service.named(None).ready
+        await service.drain(5)
 
     run(main)

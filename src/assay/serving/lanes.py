@@ -117,6 +117,7 @@ class Lane:
         self._metrics = self._shelf.metrics.of(self.entry.name, self.facts.fingerprint)
         self._is(ready=True)
         self._task = asyncio.create_task(self._run(), name=f"assay-{self.entry.name}")
+        self._task.add_done_callback(self._stopped)
 
     def tokens(self, records: Sequence[Record]) -> int:
         """About how many tokens the records are."""
@@ -153,16 +154,26 @@ class Lane:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        self._is(ready=False, problem="the server has stopped")
-        units = self._now.units if self._now is not None else ()
-        for request in [*self.queue.requests, *(unit.request for unit in units)]:
-            self.queue.remove(request)
-            request.give_up(Status.UNAVAILABLE, "the server stopped before it was judged")
+        self._stop("the server has stopped")
         if self._now is not None or self._task is None:
             self._engine.kill()
         closing = asyncio.ensure_future(self._thread.run(self._engine.close))
         done, _ = await asyncio.wait([closing], timeout=seconds)
         return self._thread.stop(1.0 if done else 0.0)
+
+    def _stopped(self, task: asyncio.Task[None]) -> None:
+        """Should the lane ever end by itself, nobody waits for it in vain."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _LOG.error("%s stopped", self.entry.name, exc_info=error)
+            self._stop("it has stopped; the server's log says why")
+
+    def _stop(self, problem: str) -> None:
+        """Answer everything that waits or is being computed, and take nothing more."""
+        self._is(ready=False, problem=problem)
+        units = self._now.units if self._now is not None else ()
+        for request in [*self.queue.requests, *(unit.request for unit in units)]:
+            self.queue.remove(request)
+            request.give_up(Status.UNAVAILABLE, f"not judged: {problem}")
 
     async def _cut(self, request: Request, records: Sequence[Record]) -> None:
         """Give a request the rows that the cache holds and units for the others, some records at a time, so that a
@@ -265,7 +276,8 @@ class Lane:
     async def _compute(self, batch: Batch) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        for request in {unit.request: None for unit in batch.units}:
+        for request in {unit.request: None for unit in batch.units if not unit.request.begun}:
+            request.begun = True
             self.metrics.waiting.observe(began - request.arrived)
         try:
             work = work_of(batch.units)
@@ -309,14 +321,15 @@ class Lane:
             self.metrics.restarts.inc()
             try:
                 facts = await self._thread.run(self._engine.open)
-            except Exception as error:  # noqa: BLE001 - it is tried again, and said meanwhile
-                why = traceback.format_exception_only(error)[-1].strip()
+            except Exception:  # noqa: BLE001 - it is tried again, and callers are told meanwhile
+                why = "it could not be started again; the server's log says why"
+                _LOG.warning("%s could not be started again", self.entry.name, exc_info=True)
             else:
                 if facts.fingerprint == self.facts.fingerprint:
                     break
                 why = "its files are no longer those that it was started from; start the server again to serve them"
+                _LOG.warning("%s: %s", self.entry.name, why)
                 await self._thread.run(self._engine.close)
-            _LOG.warning("%s: %s", self.entry.name, why)
             self._is(ready=False, problem=why)
         self._is(ready=True)
 

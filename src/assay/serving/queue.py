@@ -84,6 +84,7 @@ class Request:
     tokens: int = 0
     waiting: int = 0
     left: int = 0
+    begun: bool = False
 
     def extend(self, rows: Sequence[Row | None]) -> None:
         """Further rows: those that are there, None for those that are not."""
