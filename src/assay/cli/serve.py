@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from assay.serving.dialects.chat import Upstream
     from assay.serving.policy import MediaPolicy
     from assay.serving.processes import Report
+    from assay.serving.ray_app import Replicas
     from assay.serving.service import Service
     from assay.serving.templated import Untemplate
 
@@ -46,6 +47,13 @@ def serve(
     workers: Annotated[
         int, _Http("--workers", help="Processes on the same port, each with all rewards of its own.", min=1)
     ] = 1,
+    engine: Annotated[
+        str, _Http("--engine", help="here, or ray: replicas on a cluster (by RAY_ADDRESS, or this machine).")
+    ] = "here",
+    replicas: Annotated[
+        str, _Http("--replicas", help="With --engine ray: how many, or LEAST-MOST of them as there is to do.")
+    ] = "1",
+    gpus: Annotated[float, _Http("--gpus", help="With --engine ray: GPUs of each replica.", min=0.0)] = 0.0,
     isolate: Annotated[bool, _Http("--isolate", help="Each reward in a process of its own.")] = False,
     cache: Annotated[Path | None, _Http("--cache", help="File of scores to be kept, as of `assay score`.")] = None,
     token_file: Annotated[
@@ -65,6 +73,9 @@ def serve(
         int, _Http("--queue-tokens", help="Tokens that may wait for a reward; beyond them 429.", min=1)
     ] = 262_144,
     batch_tokens: Annotated[int, _Http("--batch-tokens", help="Tokens computed together.", min=1)] = 16_384,
+    keep_prompts: Annotated[
+        int, _Http("--keep-prompts", help="MiB a reward for prompts that later requests may share; 0: none.", min=0)
+    ] = 256,
     seconds: Annotated[float, _Http("--seconds", help="Deadline of requests that name none.", min=0.001)] = 60.0,
     drain: Annotated[float, _Http("--drain", help="Seconds for accepted work when stopping.", min=0.0)] = 30.0,
     upstream: Annotated[
@@ -90,7 +101,7 @@ def serve(
 
     The native protocol is POST /v1/scores; the clients of vLLM, Cohere, Jina, OpenRLHF, slime, UniRL, LLaMA-Factory and
     OpenAI find their own addresses. GET /openapi.json lists all, GET /ready says when the rewards are loaded. SIGTERM
-    lets accepted work finish.
+    lets accepted work finish. With --engine ray replicas on a cluster answer, more of them while there is more to do.
 
     Exit code 2 when a reward cannot be loaded or the address cannot be had.
 
@@ -124,12 +135,17 @@ def serve(
         upstream=read_upstream(upstream, upstream_key, budget),
         form=None if template is None else untemplate_of(template),
         drain=drain,
-        alone=workers == 1,
+        alone=workers == 1 and engine == "here",
+        prefix_bytes=keep_prompts * MEBIBYTE,
     )
+    cluster = read_replicas(engine, replicas, gpus, drain)
     if dry_run:
         found = site.described()
         facts = {"host": host, "port": port, "workers": workers, "rewards": found}
         show(facts, as_json, [*_table(found), f"would be served at http://{_shown(host, port)}"])
+        return
+    if cluster is not None:
+        _on_cluster(site, host, port, cluster, as_json)
         return
     bound = listener(host, port)
     address = f"http://{_shown(host, bound.getsockname()[1])}"
@@ -168,13 +184,17 @@ class Site:
     form: Untemplate | None
     drain: float
     alone: bool
+    prefix_bytes: int = 256 * MEBIBYTE
 
     def service(self) -> Service:
         """The rewards, not yet loaded."""
         from assay.runs.score_cache import ScoreCache
         from assay.serving.service import Entry, Service
 
-        entries = [Entry(name, partial(self.loaded, reference), self.isolate) for name, reference in self.rewards]
+        entries = [
+            Entry(name, partial(self.loaded, reference), self.isolate, self.prefix_bytes)
+            for name, reference in self.rewards
+        ]
         cache = None if self.cache is None else ScoreCache(self.cache)
         return Service(entries, limits=self.limits, cache=cache)
 
@@ -214,6 +234,45 @@ def application(site: Site, report: Report) -> FastAPI:
         started=started,
         alone=site.alone,
     )
+
+
+def _on_cluster(site: Site, host: str, port: int, cluster: Replicas, as_json: bool) -> None:
+    from assay.serving.ray_app import deploy, until_told, withdraw
+
+    if not port:
+        raise UsageError("--engine ray: name a --port, every node listens at it")
+    address = deploy(partial(replica, site), host, port, cluster)
+    facts = {"address": address, "replicas": [cluster.least, cluster.most], "rewards": dict(site.rewards)}
+    lines = [f"{name}: {reference}" for name, reference in site.rewards]
+    show(facts, as_json, [*lines, f"serving at {address} ({cluster.least} to {cluster.most} replicas)"])
+    sys.stdout.flush()
+    until_told()
+    withdraw()
+
+
+def read_replicas(engine: str, text: str, gpus: float, drain: float) -> Replicas | None:
+    """The replicas of a cluster; None where this process serves.
+
+    Raises:
+        UsageError: another engine, or replicas that are not written ``N`` or ``LEAST-MOST``.
+    """
+    if engine not in ("here", "ray"):
+        raise UsageError(f"--engine {engine}: give here or ray")
+    least, _, most = text.partition("-")
+    if not least.isdecimal() or not (most or least).isdecimal():
+        raise UsageError(f"--replicas {text}: write N, or LEAST-MOST")
+    if engine == "here":
+        if text != "1" or gpus:
+            raise UsageError("--replicas and --gpus are of --engine ray; --workers are processes of this machine")
+        return None
+    from assay.serving.ray_app import Replicas
+
+    return Replicas(least=int(least), most=int(most or least), gpus=gpus, drain=drain)
+
+
+def replica(site: Site) -> FastAPI:
+    """The application of a site as one of many replicas, which nobody waits for."""
+    return application(site, lambda served, error: None)
 
 
 def named_rewards(references: list[str], named: list[str]) -> tuple[tuple[str, str], ...]:
