@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast, final
+from typing import TYPE_CHECKING, Any, final
 
 from assay.runs.ray_engine import started
 
@@ -53,7 +53,7 @@ def deploy(make: Callable[[], FastAPI], host: str, port: int, replicas: Replicas
         RuntimeError: no replica could start; the message has the last error.
     """
     started()
-    serve: Any = cast("Any", __import__("ray.serve", fromlist=["serve"]))
+    serve: Any = __import__("ray.serve", fromlist=["serve"])
     serve.start(http_options={"host": host, "port": port})
     options: dict[str, Any] = {
         "name": "Replica",
@@ -84,7 +84,7 @@ class _Replica:
 
 def withdraw() -> None:
     """Stop serving: accepted work finishes, within the replicas' ``drain``."""
-    serve: Any = cast("Any", __import__("ray.serve", fromlist=["serve"]))
+    serve: Any = __import__("ray.serve", fromlist=["serve"])
     serve.delete(_APPLICATION)
     serve.shutdown()
 
