@@ -43,6 +43,17 @@ def test_a_dry_run_says_what_would_be_shown(files):
     assert (facts["rows"], facts["records"], facts["counts"]) == (12, 4, {"ok": 12})
 
 
+def test_what_is_missing_is_said(files, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for command in (["view", files / "scores.parquet"], ["annotate", files / "data.jsonl", "-o", files / "r.jsonl"]):
+        assert "pip install 'assay[serve]'" in str(run(*command, "--cache", files / "c").exception)
+
+
+def test_the_folder_of_a_run_is_shown(files):
+    done = run("view", files, "--cache", files / "c", "--dry-run")
+    assert done.output.startswith("12 rows of 4 records")
+
+
 def test_what_is_no_result_is_refused(files):
     assert run("view", files / "data.jsonl", "--cache", files / "c", "--dry-run").exit_code != 0
     assert run("view", files / "missing.parquet", "--cache", files / "c", "--dry-run").exit_code != 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from assay.cli.inputs import UsageError, counted, open_reward, show, split_by
 from assay.cli.progress import progress_bar
-from assay.cli.view import announce
+from assay.cli.view import announce, need_pages
 
 if TYPE_CHECKING:
     from assay.view.annotator import Annotation
@@ -53,6 +53,7 @@ def annotate_by_people(
     data: Path, output: Path, export: Path | None, to: str, options: PageOptions, common: CommonOptions
 ) -> int:
     """Open the page, and write what was judged when it closes; returns how many rows of the data were bad."""
+    need_pages()
     from assay.view.annotator import Annotation
     from assay.view.judgements import open_judgements
     from assay.view.shelf import shelve

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from assay.cli.inputs import counted, show
+from assay.cli.inputs import UsageError, counted, show
 from assay.cli.options import DryRun, Json, Limit, NoDevice, NoDtype, NoSeed
 from assay.cli.progress import progress_bar
 
@@ -49,6 +50,7 @@ def view(
 
     Example: assay view scores.parquet --data answers.jsonl --against other.parquet
     """
+    need_pages()
     from assay.view.derived import add_derived
     from assay.view.serve import hosts_of, serve
     from assay.view.shelf import shelve
@@ -75,6 +77,17 @@ def view(
         show(facts | {"counts": table.counts(), "problems": problems}, as_json, lines)
     if not dry_run:
         serve(create_view(Viewed(table, shelf, other, sign), hosts_of(host)), host, port, announce)
+
+
+def need_pages() -> None:
+    """Raise what to install where what pages are served by is missing.
+
+    Raises:
+        UsageError: it is.
+    """
+    missing = [name for name in ("fastapi", "uvicorn") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(f"pages need {' and '.join(missing)}: pip install 'assay[serve]'")
 
 
 def announce(address: object) -> None:
