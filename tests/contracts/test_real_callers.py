@@ -67,6 +67,7 @@ def test_openrlhf(tmp_path):
     said = called("call_openrlhf.py", tmp_path)
     assert said["rewards"] == said["scores"] == [[0.0], [0.0], [0.0], [1.0]]
     assert said["logs"] == [{"abstained": 0.0}] * 4
+    assert said["http"] == [[0.0], [1.0]]
     assert said["direct"] == {"rewards": [1.0], "scores": [1.0]}
 
 

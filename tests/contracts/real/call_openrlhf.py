@@ -7,8 +7,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import torch
+import uvicorn
 from data import ANSWERS, QUESTIONS, RESPONSES
 
+from assay.serving.app import create_app
+from assay.serving.service import Entry, Service
+from assay.serving.templated import Untemplate
 from assay.testing import tiny_tokenizer
 
 os.environ["ASSAY_REWARD"] = f"{Path(__file__).with_name('rewards.py')}:right"
@@ -20,6 +24,12 @@ from assay.adapters.openrlhf import reward_function
 from assay.rewards.rules import exact_match
 
 TEMPLATE = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
+FORM = Untemplate(
+    openings=(("<|im_start|>user\n",),),
+    answers="<|im_end|>\n<|im_start|>assistant\n",
+    asks="<|im_end|>\n<|im_start|>user\n",
+    end="<eos>",
+)
 tokenizer = tiny_tokenizer()
 
 
@@ -43,6 +53,29 @@ async def executed(executor, place):
 executor = SingleTurnAgentExecutor(file_form.__file__)
 found = [asyncio.run(executed(executor, place)) for place in range(4)]
 direct = reward_function(exact_match("answer"))([f"{QUESTIONS[0]} dark</s>"], [f"{QUESTIONS[0]} "], ["dark"])
+
+
+async def remote():
+    """The executor's own HTTP client, against a server of the same reward."""
+    service = Service([Entry("right", lambda: exact_match("label"))])
+    config = uvicorn.Config(create_app(service, form=FORM), port=0, log_level="error")
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve())
+    while not server.started or not service.served()[0].ready:
+        await asyncio.sleep(0.02)
+    address = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/get_reward"
+    asking = SingleTurnAgentExecutor(address)
+    told = [await executed(asking, place) for place in (0, 3)]
+    server.should_exit = True
+    await task
+    return told
+
+
+def plain(value):
+    return value.tolist() if isinstance(value, torch.Tensor) else value
+
+
+over_http = asyncio.run(remote())
 print(
     json.dumps(
         {
@@ -50,6 +83,7 @@ print(
             "rewards": [torch.tensor([one["reward"]]).tolist() for one in found],
             "scores": [torch.tensor([one["scores"]]).tolist() for one in found],
             "logs": [{name: value.flatten()[0].item() for name, value in one["extra_logs"].items()} for one in found],
+            "http": [plain(one["reward"]) for one in over_http],
             "direct": {name: direct[name].tolist() for name in ("rewards", "scores")},
         }
     )
