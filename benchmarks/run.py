@@ -23,6 +23,7 @@ NAMES = (
     "pictures",
     "exactness",
     "overhead",
+    "service",
 )
 
 
@@ -32,6 +33,7 @@ def work(name: str) -> object:
     import overhead
     import packing
     import pictures
+    import service
     import sharing
     import step_scoring
     import training_step
@@ -46,6 +48,7 @@ def work(name: str) -> object:
         "packing": packing.rows,
         "pictures": pictures.rows,
         "overhead": overhead.rows,
+        "service": service.rows,
     }[name]
 
 
