@@ -300,3 +300,12 @@ def test_the_upstream_is_a_model_at_an_address():
     for wrong in ("llama", "@http://x/v1", "llama@"):
         with pytest.raises(UsageError):
             read_upstream(wrong, None, 4)
+
+
+def test_what_is_not_installed_is_named_with_the_remedy(place, monkeypatch):
+    import importlib.util
+
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "uvicorn" else real(name))
+    done = run(f"{place}/mine.py:words", "--dry-run")
+    assert "the server needs uvicorn: pip install 'assay[serve]'" in str(done.exception)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import sys
@@ -107,6 +108,7 @@ def serve(
 
     Example: assay serve out/my-reward --port 8000
     """
+    refuse_without_packages()
     from assay.serving.policy import MediaPolicy
     from assay.serving.processes import Patience, listener, serve_here, serve_many
     from assay.serving.queue import QueueLimits
@@ -324,6 +326,17 @@ def read_tokens(file: Path | None) -> tuple[str, ...]:
     if any(not _TOKEN.fullmatch(token) for token in found):
         raise UsageError("a token has at least 8 characters of ASCII and no space; `openssl rand -hex 24` makes one")
     return tuple(dict.fromkeys(found))
+
+
+def refuse_without_packages() -> None:
+    """What the server is made of is an extra.
+
+    Raises:
+        UsageError: some of it is not installed.
+    """
+    missing = [name for name in ("fastapi", "uvicorn", "prometheus_client") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(f"the server needs {' and '.join(missing)}: pip install 'assay[serve]'")
 
 
 def refuse_open_door(host: str, tokens: tuple[str, ...], insecure: bool) -> None:
