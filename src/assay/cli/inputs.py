@@ -27,7 +27,8 @@ def open_reward(
     """The reward a command was given, on its device, after seeding Python, numpy and torch; with ``split`` of responses
     whose steps are marked by that rule, and with ``steps`` by that aggregate of their scores. An address,
     ``http(s)://host:port/NAME``, is that of a reward on a server, whose loss ends the command;
-    ``recipe:NAME?argument=value`` what a recipe makes (`assay.cli.recipe_rewards.recipe_reward`).
+    ``recipe:NAME?argument=value`` what a recipe makes (`assay.cli.recipe_rewards.recipe_reward`), and
+    ``classify:MODEL@URL?local=DIR`` that of a model behind vLLM or SGLang (`assay.adapters.served_model`).
 
     Raises:
         UsageError: there is no such rule, aggregate or recipe.
@@ -58,11 +59,33 @@ def _opened(reference: str, device: str, dtype: str) -> Reward:
 
     if _ADDRESS.match(reference):
         return _remote(reference)
+    if reference.startswith("classify:"):
+        return _served_model(reference, device, dtype)
     if reference.startswith("recipe:"):
         from assay.cli.recipe_rewards import recipe_reward
 
         return recipe_reward(reference, lambda member: _opened(member, device, dtype))
     return load(reference, device=device, dtype=dtype)
+
+
+def _served_model(reference: str, device: str, dtype: str) -> Reward:
+    """``classify:MODEL@URL?local=DIR``: a reward model behind vLLM or SGLang, the same model being here too.
+
+    Raises:
+        UsageError: it is not written so, or DIR holds no learned reward.
+    """
+    from assay.adapters.served_model import served_model
+    from assay.rewards.learned import LearnedReward
+    from assay.rewards.load import load
+
+    model, at, rest = reference.removeprefix("classify:").partition("@")
+    url, mark, local = rest.partition("?local=")
+    if not (model and at and url and mark and local):
+        raise UsageError(f"{reference}: write classify:MODEL@URL?local=DIR, DIR being the same model here")
+    here = load(local, device=device, dtype=dtype)
+    if not isinstance(here, LearnedReward):
+        raise UsageError(f"{local}: is no learned reward, so what is served cannot be held against it")
+    return served_model(url, model, here)
 
 
 def _remote(reference: str) -> Reward:
