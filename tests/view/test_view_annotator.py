@@ -225,6 +225,9 @@ def test_an_answer_that_cannot_be_kept_is_not_confirmed(page):
     assert refused.status_code == 507
     assert "was not kept" in refused.text
     assert "Ann" not in annotation.judgements.counts()
+    new = ({"cookie": f"assay-rater={'x' * 50}{number}"} for number in range(300))
+    stranger = TestClient(client.app, base_url="http://127.0.0.1")
+    assert any(stranger.get("/", headers=headers).status_code == 507 for headers in new)
     connection.execute("PRAGMA max_page_count = 1000000")
     assert client.post("/judge", data={"shown": shown, "verdict": "0"}).status_code == 200
     assert annotation.judgements.counts()["Ann"] == 1

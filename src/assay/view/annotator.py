@@ -100,7 +100,8 @@ def create_annotator(annotation: Annotation, hosts: Sequence[str] = LOOPBACK) ->
             question = annotation.choice.next(rater, judgements.standing)
             if question is None:
                 return _page(annotation, "done.html.j2", rater=rater)
-            chosen = judgements.show(rater, question.key, question.responses)
+            with _keeping():
+                chosen = judgements.show(rater, question.key, question.responses)
         return _question_page(annotation, chosen)
 
     @app.post("/enter")
