@@ -4,6 +4,7 @@ and what was accepted is finished."""
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from dataclasses import dataclass, field
@@ -88,6 +89,18 @@ def test_a_request_that_could_never_fit_is_told_so():
         reply = ask(url, {"prompt": "long " * 10_000, "responses": ["a"]})
         assert reply.status_code == 413
         assert "Retry-After" not in reply.headers
+
+
+def test_a_line_that_could_never_fit_is_a_row_of_its_stream():
+    reward = Gated()
+    reward.gate.set()
+    lines = [{"prompt": "p", "responses": ["one"]}, {"prompt": "long " * 10_000, "responses": ["two"]}]
+    lines.append({"prompt": "p", "responses": ["three"]})
+    with served(limits=LIMITS, gated=reward) as url:
+        body = "\n".join(map(json.dumps, lines)).encode()
+        told = httpx.post(f"{url}/v1/scores/stream", content=body, timeout=60).text.splitlines()
+    assert [json.loads(line).get("value") for line in told[:3]] == [3.0, None, 5.0]
+    assert json.loads(told[1])["status"] == "invalid"
 
 
 def test_patient_clients_get_everything_through_an_overloaded_server():
