@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from assay.adapters import http_scorers, openjudge
+from assay.adapters import eval_protocol, http_scorers, openjudge
 from assay.adapters.files import lmms_utils
 from assay.adapters.lmms_eval import number_in, read_samples, write_task
 from assay.adapters.rewardbench import write_leaderboard, write_leaderboard2, write_outputs
@@ -28,7 +28,7 @@ from assay.models.endpoints.patience import Patience
 from assay.models.endpoints.transport import Reply, Request, TransportError
 from assay.records import Preference, Record
 from assay.records.problems import BadRowError
-from assay.rewards.base import fingerprint, name_of, score
+from assay.rewards.base import fingerprint, name_of, score, scores_of
 from assay.rewards.rules import length
 from assay.scores import Status
 from assay.spec import Spec
@@ -527,3 +527,56 @@ def test_scorers_are_known_by_their_address_and_by_what_they_are_asked():
     assert fingerprint(http_scorers.openrlhf("http://a/", seconds=5)) == fingerprint(made[0])
     assert name_of(made[3]) == "slime('http://a/')"
     assert name_of(made[4]) == "from_grader(Grades)"
+
+
+# eval-protocol
+
+
+@dataclass
+class Turn:
+    """A message as eval-protocol's, which dumps itself."""
+
+    role: str
+    content: object
+
+    def model_dump(self, exclude_none=False):
+        return {"role": self.role, "content": self.content, "reasoning_content": "hidden"}
+
+
+def evaluation_row(*turns, truth=None, **described):
+    return SimpleNamespace(
+        messages=[Turn(*turn) for turn in turns],
+        ground_truth=truth,
+        input_metadata=SimpleNamespace(dataset_info=described or None),
+        evaluation_result=None,
+    )
+
+
+def test_a_row_is_evaluated_by_its_last_answer():
+    picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{mllm(80).base64}"}}
+    asked = ("user", [picture, {"type": "text", "text": "How bright?"}])
+    row = evaluation_row(asked, ("assistant", "Wait."), ("user", "Well?"), ("assistant", "dark"), truth="dark")
+    assert eval_protocol.evaluated(Brightness(), row) is row
+    result = row.evaluation_result
+    assert (result.score, result.is_score_valid) == (pytest.approx(80 / 255), True)
+    assert (result.metrics["right"].score, result.metrics["right"].is_score_valid) == (1.0, True)
+    given = evaluation_row(asked, ("assistant", "dark"), truth="light", answer="dark")
+    assert eval_protocol.evaluated(Brightness(), given).evaluation_result.metrics["right"].score == 1.0
+
+
+def test_a_row_that_cannot_be_judged_is_not_valid():
+    blind = eval_protocol.evaluated(Brightness(), evaluation_row(("user", "q"), ("assistant", "a")))
+    assert not blind.evaluation_result.is_score_valid
+    assert blind.evaluation_result.error == "unreadable_media: no picture"
+    unanswered = eval_protocol.evaluated(Brightness(), evaluation_row(("user", "q")))
+    assert unanswered.evaluation_result.error == "empty: no turn of the assistant"
+    assert unanswered.evaluation_result.metrics == {}
+
+
+def test_rows_of_one_prompt_side_by_side_are_one_record():
+    def sizes(records):
+        return scores_of(records, [float(len(record.responses)) for record in records for _ in record.responses])
+
+    rows = [evaluation_row(("user", "q"), ("assistant", text)) for text in "ab"]
+    found = eval_protocol.evaluated_all(sizes, [*rows, evaluation_row(("user", "p"), ("assistant", "c"))])
+    assert [row.evaluation_result.score for row in found] == [2.0, 2.0, 1.0]

@@ -12,9 +12,11 @@ Its aggregates leave out results whose ``is_score_valid`` is False; that is what
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 from assay.adapters.asked import Asked, context_of, judged, unjudged
@@ -30,11 +32,8 @@ def evaluated(reward: Reward, row: Any, *, truth: str | None = None, root: str |
 
     The last assistant's turn, and what follows it, is the response; everything before it the prompt. The row's
     ``ground_truth`` and the fields of ``input_metadata.dataset_info`` are context. The score is the reward's own: bring
-    it to 0..1 first (`assay.transforms`) where a threshold is compared with it. An abstention has the score 0.0, which
-    the schema wants, with ``is_score_valid=False`` and the reason in ``error``.
-
-    Raises:
-        ModuleNotFoundError: eval-protocol is not installed.
+    it to 0..1 first (`assay.transforms`) where a threshold is compared with it. An abstention has the score 0.0 (the
+    schema wants a number), with ``is_score_valid=False`` and the reason in ``error``.
     """
     return evaluated_all(reward, [row], truth=truth, root=root)[0]
 
@@ -65,7 +64,7 @@ def _plain(message: Any) -> dict[str, Any]:
 
 
 def _result(judgement: Judgement) -> Any:
-    models: Any = importlib.import_module("eval_protocol.models")
+    models = _models()
     metrics = {
         name: models.MetricResult(
             score=0.0 if math.isnan(cell) else cell,
@@ -79,3 +78,10 @@ def _result(judgement: Judgement) -> Any:
         return models.EvaluateResult(score=0.0, is_score_valid=False, reason=said, error=said, metrics=metrics)
     reason = judgement.critique or "scored"
     return models.EvaluateResult(score=judgement.value, is_score_valid=True, reason=reason, metrics=metrics)
+
+
+def _models() -> Any:
+    """eval-protocol's results, or objects of the same fields where it is not installed."""
+    if importlib.util.find_spec("eval_protocol") is not None:
+        return importlib.import_module("eval_protocol.models")
+    return SimpleNamespace(MetricResult=SimpleNamespace, EvaluateResult=SimpleNamespace)
