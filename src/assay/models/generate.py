@@ -22,6 +22,7 @@ from assay.models.hf import Backbone, load_backbone, load_module, located
 from assay.models.layout import TOKEN_BUDGET
 from assay.models.pictures import Picture
 from assay.models.prepare import media_status
+from assay.models.session import MOST, Prefixes, Session
 from assay.models.templates import Candidate, Segment, UnsupportedMediaError, pictures_of
 from assay.records import Message, Record, Response
 from assay.records.record import StepEnd
@@ -105,11 +106,25 @@ class LanguageModel:
             found += [[each.response for each in row] for row in self.complete(written, n, seed)]
         return found
 
+    def session(self, tokens: int = MOST) -> Session:
+        """This model for the length of one search: prompts and beginnings that its calls have in common are computed
+        once, at most ``tokens`` of them kept. The logits are the same within 1e-5 (float32). Prefixes with media, and
+        models that see, are computed as ever."""
+        return Session(self, tokens)
+
     def generate_steps(
-        self, prefixes: Sequence[Record], n: int, seed: int = 0, /, *, split: Split | None = None, step: int = 0
+        self,
+        prefixes: Sequence[Record],
+        n: int,
+        seed: int = 0,
+        /,
+        *,
+        split: Split | None = None,
+        step: int = 0,
+        kept: Prefixes | None = None,
     ) -> list[list[Continuation]]:
         """Continuations up to the end of a step: see `assay.models.base.StepGenerator`. One that the template cannot
-        write, whose media cannot be read, or that is too long says so.
+        write, whose media cannot be read, or that is too long says so. ``kept`` is a session's own.
 
         Raises:
             ValueError: ``n`` is below 1, or a prefix has several responses.
@@ -118,7 +133,8 @@ class LanguageModel:
         over = None if split is None else partial(_goes_beyond, split, step)
         for start in range(0, len(prefixes), _AT_ONCE):
             cells = [self.begun(each) for each in prefixes[start : start + _AT_ONCE]]
-            made = iter(self.complete([each for each in cells if isinstance(each, Prefix)], n, seed, over=over))
+            good = [each for each in cells if isinstance(each, Prefix)]
+            made = iter(self.complete(good, n, seed, over=over, kept=kept))
             found += [
                 [_continuation(each, split, step) for each in next(made)]
                 if isinstance(cell, Prefix)
@@ -164,12 +180,14 @@ class LanguageModel:
         token_budget: int = TOKEN_BUDGET,
         processors: Sequence[Callable[[Tensor, Tensor], Tensor]] = (),
         over: Callable[[Response], bool] | None = None,
+        kept: Prefixes | None = None,
     ) -> list[list[Completion]]:
         """``n`` completions of each prefix. Prefixes without media go together, left-padded, up to ``token_budget``
         tokens, written ones included; one that is longer still goes alone.
 
         ``processors`` change the logits before a token is drawn, as logits processors of transformers do; they may keep
         a state, so they are those of one prefix. A completion ends early, and is cut, once ``over`` says so of it.
+        With ``kept`` a prefix is read once for all its completions, and what was read before not again.
 
         Raises:
             ValueError: ``n`` is below 1, or there are processors and several prefixes.
@@ -183,7 +201,7 @@ class LanguageModel:
         self.module.eval()
         try:
             for chosen in self._together(prefixes, n, token_budget):
-                made = self._completed([prefixes[place] for place in chosen], n, seed, processors, over)
+                made = self._completed([prefixes[place] for place in chosen], n, seed, processors, over, kept)
                 found |= dict(zip(chosen, made, strict=True))
         finally:
             self.module.train(training)
@@ -216,6 +234,7 @@ class LanguageModel:
         seed: int,
         processors: Sequence[Callable[[Tensor, Tensor], Tensor]],
         over: Callable[[Response], bool] | None,
+        kept: Prefixes | None,
     ) -> list[list[Completion]]:
         width = max(prefix.ids.numel() for prefix in prefixes)
         ids = torch.full((len(prefixes), width), self._padding)
@@ -225,10 +244,13 @@ class LanguageModel:
         seeds = [seed_of(seed, prefix.ids, copy) for prefix in prefixes for copy in range(n)]
         rows = [prefix for prefix in prefixes for _ in range(n)]
         watch = _Watch(self, rows, width, over) if over is not None else None
+        plain = kept is not None and len(prefixes) == 1 and self.backbone.pictures is None and not prefixes[0].media
+        before = kept.before(prefixes[0].ids, n) if kept is not None and plain else None
         made = cast("Any", self.module).generate(
             input_ids=ids.to(self._device),
             attention_mask=(torch.arange(width) >= width - lengths).long().to(self._device),
             **prefixes[0].media,
+            **({} if before is None else {"past_key_values": before}),
             do_sample=True,
             top_k=0,
             num_return_sequences=n,

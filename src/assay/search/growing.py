@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias, final
+from typing import Any, TypeAlias, cast, final
 
 from assay.curation.step_labels import derived_seed
 from assay.models.base import Generator, StepGenerator
@@ -78,8 +78,8 @@ def words(text: str) -> int:
 @dataclass(slots=True)
 class Desk:
     """Where a search samples and has its texts scored, one record at a time: it counts both, and asks for no score
-    twice. ``tokens`` counts what a generator wrote that does not say so itself. ``last`` says why the latest draw or
-    score that is missing is; ``failed`` counts the draws."""
+    twice. A generator that offers a ``session`` is used through one. ``tokens`` counts what a generator wrote that does
+    not say so itself. ``last`` says why the latest draw or score that is missing is; ``failed`` counts the draws."""
 
     record: Record
     generator: Generator
@@ -93,6 +93,11 @@ class Desk:
     _known: dict[str, tuple[float | None, tuple[float, ...]]] = field(
         default_factory=dict[str, tuple[float | None, tuple[float, ...]]]
     )
+
+    def __post_init__(self) -> None:
+        session = getattr(self.generator, "session", None)
+        if callable(session):
+            self.generator = cast("Generator", session())
 
     def go_on(self, prefix: Response | None, n: int, *what: object) -> list[Response]:
         """``n`` whole responses that begin with the prefix, their steps marked, less the draws that failed; ``what``
