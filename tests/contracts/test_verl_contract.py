@@ -72,6 +72,13 @@ def test_the_picture_is_found_by_the_rows_index(index):
     assert {tuple(answer) for answer in answers} == {("score", "abstained", "right", "status")}
 
 
+def test_lists_that_became_arrays_are_lists_again():
+    pictures, messages = np.empty(1, dtype=object), np.empty(1, dtype=object)
+    pictures[0], messages[0] = picture(80), {"role": "user", "content": "<image>How bright?"}
+    extra = {"images": pictures, "prompt": messages}
+    assert asked_of(verl.compute_score(Brightness()), 0, extra_info=extra)["score"] == pytest.approx(80 / 255)
+
+
 def test_a_tag_in_the_prompt_is_where_its_picture_stands(index):
     asked = verl.compute_score(Brightness(), media=index).rows.row("toy", "dark", {"index": 0}, "dark")
     seen = []

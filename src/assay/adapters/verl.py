@@ -10,6 +10,8 @@ With a configuration alone, and ``ASSAY_REWARD`` (`assay.adapters.environment`) 
 verl hands over no prompt and no media. Both come from ``extra_info`` where they stand there (``prompt`` or
 ``question``; ``image``, ``images``, ``video``, ...), else from a `MediaIndex` by ``extra_info["index"]``.
 
+The response is decoded without special tokens: what marks steps must be text.
+
 It has no word for an abstention either: None breaks its tensor, and a NaN makes the advantages of the whole group NaN.
 So an abstention raises unless the caller says what it is worth (``on_abstain``).
 """
@@ -80,15 +82,19 @@ def _cell(extra: Mapping[str, Any], plural: str, found: Mapping[str, Any] | None
     for row in (extra, found or {}):
         for name in (plural, plural.removesuffix("s")):
             if row.get(name) is not None:
-                return row[name]
+                return _listed(row[name])
     return None
+
+
+def _listed(value: Any) -> Any:
+    """Lists that went through pandas or verl's collator are arrays of objects."""
+    return value.tolist() if getattr(value, "dtype", None) == object else value
 
 
 def _prompt(extra: Mapping[str, Any], found: Mapping[str, Any] | None) -> Any:
     named = next((extra[name] for name in _PROMPTS if extra.get(name) is not None), None)
     prompt = (found or {}).get("prompt") if named is None else named
-    as_list = getattr(prompt, "tolist", None)  # verl's collator makes arrays of lists
-    return prompt if as_list is None else as_list()
+    return _listed(prompt)
 
 
 _WARNED: set[str] = set()
