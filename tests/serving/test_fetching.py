@@ -288,6 +288,29 @@ def test_the_list_of_hosts(allowed, url, fits):
         fetching.place_of(url, policy)
 
 
+@pytest.mark.parametrize("url", ["http://user@media.test/", "http://a:b@media.test/", "http://@media.test/"])
+def test_an_address_with_a_name_in_it_is_refused_at_an_allowed_host_too(url):
+    with pytest.raises(Refused, match="no name or password"):
+        fetching.place_of(url, MediaPolicy(hosts=("media.test",)))
+
+
+def test_a_redirect_from_https_to_http_is_refused(names, certificate, monkeypatch):
+    names["secure.test"] = [["127.0.0.1"]]
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    fetching.trusted.cache_clear()
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "cert.pem"))
+    try:
+        with site(lambda _: (200, {}, b"open")) as (other, asked):
+            down = {"Location": f"http://secure.test:{other}/"}
+            with site(lambda _: (302, down, b""), secure=context) as (port, _):
+                hosts = (f"secure.test:{port}", f"secure.test:{other}")
+                assert refusal(f"https://secure.test:{port}/", hosts) == "url_not_allowed"
+        assert not asked
+    finally:
+        fetching.trusted.cache_clear()
+
+
 @given(st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)))
 def test_no_address_is_public_that_python_knows_as_special(address):
     if is_public(address):
