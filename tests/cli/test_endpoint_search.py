@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from assay.cli.main import app
 from assay.models.endpoints.written_out import EndpointReferenceError, endpoint_from, is_endpoint
