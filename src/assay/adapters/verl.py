@@ -88,7 +88,7 @@ def _cell(extra: Mapping[str, Any], plural: str, found: Mapping[str, Any] | None
 
 def _listed(value: Any) -> Any:
     """Lists that went through pandas or verl's collator are arrays of objects."""
-    return value.tolist() if getattr(value, "dtype", None) == object else value
+    return value.tolist() if str(getattr(value, "dtype", "")) == "object" else value
 
 
 def _prompt(extra: Mapping[str, Any], found: Mapping[str, Any] | None) -> Any:
