@@ -99,10 +99,11 @@ def reward_function(
     """A reward as ``reward_func(queries, prompts, labels)``, name it so in the file:
     ``reward_func = reward_function(assay.load("DIRECTORY"))``.
 
-    It returns ``{"rewards": [B], "scores": [B], "extra_logs": {name: [B]}}``, float tensors. ``scores`` lie in
-    0..1: by the range that the reward declares, else the logistic sigmoid of the reward. A query is the prompt as it was templated and the response with its
-    special tokens: the response is what follows the prompt, less one of ``ends``. The prompt that the reward sees is
-    therefore templated text, unless ``media`` finds the messages and pictures by the row's label.
+    It returns ``{"rewards": [B], "scores": [B], "extra_logs": {name: [B]}}``, float tensors. ``scores`` lie in 0..1: by
+    the range that the reward declares, else the logistic sigmoid of the reward. A query is the prompt as it was
+    templated and the response with its special tokens: the response is what follows the prompt, less one of ``ends``.
+    The prompt that the reward sees is therefore templated text, unless ``media`` finds the messages and pictures by the
+    row's label.
 
     OpenRLHF asks for one row at a time from many threads; rows that wait are judged together. A reward that compares
     responses sees but one there: it is refused when called so.
