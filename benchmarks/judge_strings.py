@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -125,15 +126,20 @@ def told(found: JudgeStrings) -> dict[str, Any]:
     """The rates of a judge, and of each string."""
     return {
         "bar": found.bar,
-        "passed": {kind: found.rate(kind) for kind in KINDS},
-        "beat_right": {kind: found.beaten(kind) for kind in KINDS},
+        "passed": {kind: known(found.rate(kind)) for kind in KINDS},
+        "beat_right": {kind: known(found.beaten(kind)) for kind in KINDS},
         "judged": {kind: counted(found, kind) for kind in KINDS},
         "strings": [
-            {"kind": row.kind, "text": row.text, "passed": row.passed, "judged": row.judged, "asked": row.asked}
+            {"kind": row.kind, "text": row.text, "judged": row.judged, "asked": row.asked, "passed": known(row.passed)}
             for row in found.rows
             if row.kind in (KEY, FORGED)
         ],
     }
+
+
+def known(rate: float) -> float | None:
+    """A rate as JSON: nothing where nothing was judged."""
+    return None if math.isnan(rate) else rate
 
 
 def counted(found: JudgeStrings, kind: str) -> list[int]:
@@ -142,8 +148,10 @@ def counted(found: JudgeStrings, kind: str) -> list[int]:
     return [sum(row.judged for row in rows), sum(row.asked for row in rows)]
 
 
-def measured(made: Mapping[str, Reward], asked: Sequence[Record]) -> dict[str, Any]:
-    """Ask every judge, print its table."""
+def measured(
+    made: Mapping[str, Reward], asked: Sequence[Record], keep: Callable[[Mapping[str, Any]], None] = lambda rows: None
+) -> dict[str, Any]:
+    """Ask every judge, print its table; ``keep`` is given all rows so far after each."""
     rows: dict[str, Any] = {}
     for prompt in PROMPTS:
         if prompt.name not in made:
@@ -153,6 +161,7 @@ def measured(made: Mapping[str, Reward], asked: Sequence[Record]) -> dict[str, A
         rates = ", ".join(f"{kind} {found.rate(kind):.2f}" for kind in KINDS)
         print(f"\n{prompt.name}: {rates}", *found.lines(), sep="\n", flush=True)
         rows[prompt.name] = told(found)
+        keep(rows)
     return rows
 
 
@@ -164,9 +173,9 @@ def main() -> int:
     parser.add_argument("--name", help="of the model; the table is written under it")
     chosen = parser.parse_args()
     start = time.process_time()
-    rows = measured(judges(chosen.model), questions(chosen.questions))
-    if chosen.name:
-        known = {
+
+    def keep(rows: Mapping[str, Any]) -> None:
+        told_so_far = {
             "benchmark": "judge_strings",
             "model": chosen.name,
             "questions": chosen.questions,
@@ -174,7 +183,10 @@ def main() -> int:
             "environment": environment(),
             "prompts": rows,
         }
-        RESULTS.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+        if chosen.name:
+            RESULTS.write_text(json.dumps(told_so_far, indent=1) + "\n", encoding="utf-8")
+
+    rows = measured(judges(chosen.model), questions(chosen.questions), keep)
     return int(len(rows) < len(PROMPTS))
 
 
