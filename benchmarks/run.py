@@ -24,11 +24,13 @@ NAMES = (
     "exactness",
     "overhead",
     "service",
+    "kept_prefix",
 )
 
 
 def work(name: str) -> object:
     """The function that measures a benchmark; its module is imported only when it is wanted."""
+    import kept_prefix
     import label_odds
     import overhead
     import packing
@@ -48,6 +50,7 @@ def work(name: str) -> object:
         "packing": packing.rows,
         "pictures": pictures.rows,
         "overhead": overhead.rows,
+        "kept_prefix": kept_prefix.speed,
         "service": service.rows,
     }[name]
 

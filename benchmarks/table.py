@@ -19,6 +19,8 @@ ORDER = (
     "packing",
     "choice",
     "exactness",
+    "kept_prefix",
+    "service",
     "overhead",
 )
 

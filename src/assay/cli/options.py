@@ -11,7 +11,8 @@ RewardArgument = Annotated[
     str,
     typer.Argument(
         metavar="REWARD",
-        help="A saved directory, a hub id, file.py:name, or http://host:port/NAME.",
+        help="A saved directory, a hub id, file.py:name, judge:MODEL@URL, program:FILE.py:name, recipe:NAME, "
+        "classify:MODEL@URL?local=DIR or http://host:port/NAME.",
         show_default=False,
     ),
 ]
