@@ -166,21 +166,3 @@ def test_the_figures_that_are_kept_are_of_these_questions(bench: Any, shelf: lis
     rows = {row["name"]: row for row in kept["rows"]}
     assert rows[bench.TEXT]["accuracy"]["low"] > rows[bench.MEAN]["accuracy"]["value"]
     assert kept["good"] is True
-
-
-@pytest.mark.slow
-def test_a_head_on_a_language_model_is_above_the_mean_answer(
-    bench: Any, shelf: list[dict[str, Any]], tmp_path: Path
-) -> None:
-    real = import_module("real.backbone")
-    place = import_module("real.frame").Place(DATA, tmp_path)
-    try:
-        model = real.frozen(place, 2)
-    except Exception as error:  # noqa: BLE001 - whatever keeps the weights away
-        pytest.skip(f"no weights: {error}")
-
-    def reader(reward: LearnedReward, records: Sequence[Record]) -> Reads:
-        return Reads.of(reward, records)
-
-    result, _ = bench.best_of(bench.Questions.of(shelf[::3]), model, reader, decays=(1.0, 0.3))
-    assert result.good, "\n".join(result.lines())
