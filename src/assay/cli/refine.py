@@ -61,7 +61,7 @@ def refine(
     trace: all its answers, what the critic said of them, and in the column `refine` why the loop ended, what it cost,
     REWARD's score of each answer and which is the best. A run that was stopped goes on.
 
-    An endpoint is NAME@URL?key=VARIABLE&at_once=8&replay=DIRECTORY&money=1&price_read=1&price_written=2: as many
+    An endpoint is NAME@URL?key=VARIABLE&at_once=8&replay=DIRECTORY, and money, price_read and price_written: as many
     records are refined at once as it takes calls, replies in DIRECTORY are not asked for again, and the budget holds.
 
     Says what it was worth: the mean score of the first answer, of the last, and of the best of all.

@@ -97,7 +97,7 @@ def search(
     or --split). The responses found are written best first; their scores, and tokens and reward calls spent, are in
     the column `search`. A run that was stopped goes on. --compare prints best of n at as many tokens beside it.
 
-    An endpoint is NAME@URL?key=VARIABLE&at_once=8&replay=DIRECTORY&money=1&price_read=1&price_written=2: as many
+    An endpoint is NAME@URL?key=VARIABLE&at_once=8&replay=DIRECTORY, and money, price_read and price_written: as many
     records are searched at once as it takes calls, replies in DIRECTORY are not asked for again, and the budget holds.
 
     Exit code 1 when for more than --max-errors records nothing could be judged, or a row could not be read.
