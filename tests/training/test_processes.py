@@ -1,5 +1,6 @@
-"""Several processes take the steps that one takes."""
+"""Several processes take the steps that one takes: the same losses, the same weights."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -14,13 +15,16 @@ SCRIPT = Path(__file__).with_name("train_in_two.py")
 
 @pytest.mark.slow
 def test_two_processes_end_where_one_does(tmp_path) -> None:
-    weights = []
+    weights, losses = [], []
     for count in (1, 2):
         launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(count), "--num_machines", "1"]
         launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "29617"]
         output = tmp_path / str(count)
         run = subprocess.run([sys.executable, *launch, str(SCRIPT), str(output)], capture_output=True, text=True)
         assert run.returncode == 0, run.stderr
+        losses.append(json.loads(output.with_suffix(".json").read_text()))
         weights.append(LearnedReward.load(output, device="cpu").model.state_dict())
     one, two = weights
     assert all(torch.allclose(two[name], weight, atol=2e-5) for name, weight in one.items())
+    assert len(losses[0]) == 12
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)

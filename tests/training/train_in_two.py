@@ -1,9 +1,11 @@
 """`accelerate launch --num_processes N train_in_two.py OUTPUT`: the same run on one or several processes."""
 
+import json
 import sys
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 
 from assay.objectives.pairwise import bradley_terry
 from assay.records import Preference, Record
@@ -20,7 +22,7 @@ if __name__ == "__main__":
         for i in range(19)
     ]
     settings = Settings(budget=Epochs(3), batch=4, learning_rate=1e-3, log_every=1, checkpoint_every=2)
-    train(
+    result = train(
         learned_reward(),
         records[:15],
         supervise(bradley_terry),
@@ -28,3 +30,6 @@ if __name__ == "__main__":
         evaluate=records[15:],
         output=Path(sys.argv[1]),
     )
+    if PartialState().is_main_process:
+        losses = {str(int(entry["step"])): entry["loss"] for entry in result.history}
+        Path(sys.argv[1]).with_suffix(".json").write_text(json.dumps(losses))

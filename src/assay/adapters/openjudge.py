@@ -12,8 +12,7 @@ import asyncio
 import base64
 import importlib
 import importlib.util
-from collections.abc import Coroutine, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +22,7 @@ import torch
 
 from assay.adapters.asked import Asked, judged
 from assay.adapters.rows import Judgement
+from assay.adapters.waiting import waited
 from assay.media import Image, MediaError, Text
 from assay.records import Message, Record, Response
 from assay.rewards.base import Reward, fingerprint, scores_of
@@ -128,7 +128,7 @@ class GraderReward:
         return f"from_grader({getattr(self.grader, 'name', '') or type(self.grader).__name__})"
 
     def __call__(self, records: Sequence[Record], /) -> Scores:
-        return _waited(self.score_async(records))
+        return waited(self.score_async(records))
 
     async def score_async(self, records: Sequence[Record]) -> Scores:
         """The scores, from a running event loop."""
@@ -234,12 +234,3 @@ def _schema() -> Any:
     if importlib.util.find_spec("openjudge") is not None:
         return importlib.import_module("openjudge.graders.schema")
     return SimpleNamespace(GraderScore=SimpleNamespace, GraderRank=SimpleNamespace, GraderError=SimpleNamespace)
-
-
-def _waited(work: Coroutine[Any, Any, Scores]) -> Scores:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, work).result()
