@@ -523,13 +523,15 @@ def main() -> None:
     parser.add_argument(
         "--threads", type=int, default=0, help="of torch in both servers; 0: as many as it takes itself"
     )
+    parser.add_argument("--seconds", type=float, default=12.0, help="of each round")
+    parser.add_argument("--rounds", type=int, default=5, help="that count; one more warms up")
     parser.add_argument("--model", default="", help="a directory of SmolLM2-135M; random weights without it")
     chosen = parser.parse_args()
     if chosen.threads:
         os.environ["OMP_NUM_THREADS"] = str(chosen.threads)
     environment = {**os.environ, "SERVED_LAYERS": str(chosen.layers), "SERVED_MODEL": chosen.model}
     os.environ.update(SERVED_LAYERS=str(chosen.layers), SERVED_MODEL=chosen.model)
-    plan = Plan(2.0, 1, prompt=256) if chosen.quick else Plan(12.0, 5)
+    plan = Plan(2.0, 1, prompt=256) if chosen.quick else Plan(chosen.seconds, chosen.rounds)
     rows = measured(plan, chosen.only, environment)
     from measure import environment as machine
 

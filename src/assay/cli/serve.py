@@ -31,6 +31,9 @@ _NAME_OF_FILE = re.compile(r"^.+\.py:(\w+)$")
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 _TOKEN = re.compile(r"[\x21-\x7e]{8,}")
 _SHORT = 12
+_SWITCH = 0.0005
+"""Seconds that a thread which computes may hold the interpreter while the answering waits; Python's own 5 ms, met at
+every step of a reply, would make a refusal take a quarter of a second under load."""
 _Http = typer.Option
 
 
@@ -55,6 +58,10 @@ def serve(
         str, _Http("--replicas", help="With --engine ray: how many, or LEAST-MOST of them as there is to do.")
     ] = "1",
     gpus: Annotated[float, _Http("--gpus", help="With --engine ray: GPUs of each replica.", min=0.0)] = 0.0,
+    threads: Annotated[
+        int | None,
+        _Http("--threads", help="Threads of a reward's arithmetic on a CPU; all cores but one, which answers.", min=1),
+    ] = None,
     isolate: Annotated[bool, _Http("--isolate", help="Each reward in a process of its own.")] = False,
     cache: Annotated[Path | None, _Http("--cache", help="File of scores to be kept, as of `assay score`.")] = None,
     token_file: Annotated[
@@ -139,6 +146,7 @@ def serve(
         drain=drain,
         alone=workers == 1 and engine == "here",
         prefix_bytes=keep_prompts * MEBIBYTE,
+        threads=threads,
     )
     cluster = read_replicas(engine, replicas, gpus, drain)
     if dry_run:
@@ -187,6 +195,7 @@ class Site:
     drain: float
     alone: bool
     prefix_bytes: int = 256 * MEBIBYTE
+    threads: int | None = None
 
     def service(self) -> Service:
         """The rewards, not yet loaded."""
@@ -201,7 +210,11 @@ class Site:
         return Service(entries, limits=self.limits, cache=cache)
 
     def loaded(self, reference: str) -> Any:
-        """A reward, on its device."""
+        """A reward, on its device; its arithmetic leaves a core to the answering unless OMP_NUM_THREADS is set."""
+        import torch
+
+        if self.threads is not None or "OMP_NUM_THREADS" not in os.environ:
+            torch.set_num_threads(self.threads or max(1, (os.cpu_count() or 1) - 1))
         return open_reward(reference, self.device, self.dtype, self.seed)
 
     def described(self) -> list[dict[str, Any]]:
@@ -220,6 +233,7 @@ def application(site: Site, report: Report) -> FastAPI:
     from assay.serving.app import create_app
     from assay.serving.native import described
 
+    sys.setswitchinterval(_SWITCH)
     service = site.service()
 
     def started(error: BaseException | None) -> None:

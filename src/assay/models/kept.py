@@ -10,7 +10,7 @@ import hashlib
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,8 @@ from assay.models.features import weights_stamp
 from assay.models.layout import block_spans, picture_spans, uncut
 
 Path = npt.NDArray[np.int64]
-_LEAST = 16
+_ROOM = 0.9
+"""How full a store is left when it overflowed, so that room is not sought for every run."""
 
 
 @final
@@ -77,8 +78,12 @@ class _Run:
     path: Path
     states: States
     parent: _Run | None
-    children: list[_Run] = field(default_factory=list["_Run"])
+    children: _Runs = field(default_factory=dict[bytes, "_Run"])
     used: int = 0
+
+
+_Runs: TypeAlias = dict[bytes, _Run]
+"""Runs that begin differently, by their first token."""
 
 
 @final
@@ -86,20 +91,22 @@ class PrefixStore:
     """Beginnings of sequences that one model has read, at most ``max_bytes`` of them, least recently used out first.
 
     A sequence that begins with what is kept is computed from there on; its states equal those of the whole sequence
-    (fp32: 1e-5). What was made before a change of the weights is forgotten. Only for scoring: states have no gradient.
-    Counters: ``found`` tokens that were not computed again, ``read`` tokens that were. Safe to share between threads.
+    (fp32: 1e-5). Beginnings of fewer than ``least`` tokens are not worth it and are read again. What was made before a
+    change of the weights is forgotten. Only for scoring: states have no gradient. Counters: ``found`` tokens not
+    computed again, ``read`` tokens that were. Safe to share between threads.
 
     Raises:
-        ValueError: ``max_bytes`` is below 1.
+        ValueError: ``max_bytes`` or ``least`` is below 1.
     """
 
-    def __init__(self, max_bytes: int = 256 * 2**20) -> None:
-        if max_bytes < 1:
-            raise ValueError(f"a store holds at least 1 byte, got {max_bytes}")
+    def __init__(self, max_bytes: int = 256 * 2**20, least: int = 64) -> None:
+        if max_bytes < 1 or least < 1:
+            raise ValueError(f"a store holds at least 1 byte of 1 token, got {max_bytes} and {least}")
         self.max_bytes = max_bytes
+        self.least = least
         self.found = 0
         self.read = 0
-        self._roots: list[_Run] = []
+        self._roots: _Runs = {}
         self._bytes = 0
         self._clock = 0
         self._stamp: tuple[int, ...] = ()
@@ -120,18 +127,20 @@ class PrefixStore:
                 self._stamp = stamp
 
     def find(self, path: Path) -> Kept | None:
-        """The longest beginning of ``path`` that is kept; None below 16 tokens."""
+        """The longest beginning of ``path`` that is kept; None below ``least`` tokens."""
         with self._lock:
             runs, tokens = self._walk(path)
             self._clock += 1
             for run, _ in runs:
                 run.used = self._clock
-        if tokens < _LEAST:
+        if tokens < self.least:
             return None
         return Kept(tokens, tuple([(run.states, count) for run, count in runs]))
 
     def keep(self, path: Path, first: int, states: States) -> None:
         """Keep ``states`` of the tokens of ``path`` from ``first`` on, behind what is kept of those before."""
+        if len(path) < self.least:
+            return
         with self._lock:
             runs, tokens = self._walk(path)
             if self._barred or tokens < first or tokens == len(path):
@@ -145,7 +154,7 @@ class PrefixStore:
                 return
             self._clock += 1
             run.used = self._clock
-            (self._roots if parent is None else parent.children).append(run)
+            (self._roots if parent is None else parent.children)[_first(run.path)] = run
             self._bytes += run.states.bytes
             self._shrink()
 
@@ -170,7 +179,7 @@ class PrefixStore:
         tokens, children = 0, self._roots
         while tokens < len(path):
             rest = path[tokens:]
-            run = next((each for each in children if np.array_equal(each.path[0], rest[0])), None)
+            run = children.get(_first(rest))
             if run is None:
                 break
             count = _agreeing(run.path, rest)
@@ -185,26 +194,33 @@ class PrefixStore:
         """Two runs in place of one, cut behind ``count`` tokens: the first of them. The old one stays as it was."""
         head = _Run(run.path[:count], run.states.part(0, count), run.parent, used=run.used)
         tail = _Run(run.path[count:], run.states.part(count, len(run.path)), head, run.children, run.used)
-        for child in tail.children:
+        for child in tail.children.values():
             child.parent = tail
-        head.children.append(tail)
-        siblings = self._roots if run.parent is None else run.parent.children
-        siblings[siblings.index(run)] = head
+        head.children[_first(tail.path)] = tail
+        (self._roots if run.parent is None else run.parent.children)[_first(head.path)] = head
         return head
 
     def _shrink(self) -> None:
-        while self._bytes > self.max_bytes:
-            oldest = min(_leaves(self._roots), key=lambda run: run.used)
-            (self._roots if oldest.parent is None else oldest.parent.children).remove(oldest)
-            self._bytes -= oldest.states.bytes
+        if self._bytes <= self.max_bytes:
+            return
+        while self._bytes > _ROOM * self.max_bytes:
+            for oldest in sorted(_leaves(self._roots), key=lambda run: run.used):
+                if self._bytes <= _ROOM * self.max_bytes:
+                    return
+                del (self._roots if oldest.parent is None else oldest.parent.children)[_first(oldest.path)]
+                self._bytes -= oldest.states.bytes
 
 
-def _leaves(runs: Sequence[_Run]) -> list[_Run]:
+def _first(path: Path) -> bytes:
+    return path[0].tobytes()
+
+
+def _leaves(runs: _Runs) -> list[_Run]:
     found: list[_Run] = []
-    waiting = list(runs)
+    waiting = list(runs.values())
     while waiting:
         run = waiting.pop()
-        waiting += run.children
+        waiting += run.children.values()
         if not run.children:
             found.append(run)
     return found
@@ -234,18 +250,23 @@ def path_of(family: Family, sequence: TokenSequence, pixels: Mapping[str, Pixels
 
 
 def usable(
-    family: Family, group: Sequence[TokenSequence], pixels: Mapping[str, Pixels], kept: Kept | None, common: int
+    family: Family,
+    group: Sequence[TokenSequence],
+    pixels: Mapping[str, Pixels],
+    kept: Kept | None,
+    common: int,
+    least: int,
 ) -> Kept | None:
     """What of ``kept`` every sequence of a group may go on from: ends in no picture or block, leaves each a token.
 
-    ``common`` is how many leading tokens the group has in common.
+    ``common`` is how many leading tokens the group has in common; below ``least`` there is nothing.
     """
     if kept is None:
         return None
     shortest = min(sequence.ids.numel() for sequence in group)
     tokens = min(kept.tokens, common, shortest - (len(group) == 1))
     tokens = uncut(tokens, [span for each in group for span in _uncuttable(family, each, pixels)])
-    if tokens < _LEAST:
+    if tokens < least:
         return None
     runs: list[tuple[States, int]] = []
     left = tokens

@@ -127,7 +127,8 @@ def _with_kept(
     for group in batch.groups:
         common = common_prefix(family, group, batch.pixels) if len(group) > 1 else group[0].ids.numel() if group else 0
         own = [path_of(family, sequence, batch.pixels) for sequence in group]
-        known = usable(family, group, batch.pixels, prefixes.find(own[0][:common]) if common else None, common)
+        found = prefixes.find(own[0][:common]) if common else None
+        known = usable(family, group, batch.pixels, found, common, prefixes.least)
         held |= {} if known is None else dict.fromkeys(range(len(paths), len(paths) + len(group)), known)
         kept.append(0 if known is None else known.tokens)
         paths += own
