@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import re
@@ -31,9 +32,6 @@ _NAME_OF_FILE = re.compile(r"^.+\.py:(\w+)$")
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 _TOKEN = re.compile(r"[\x21-\x7e]{8,}")
 _SHORT = 12
-_SWITCH = 0.0005
-"""Seconds that a thread which computes may hold the interpreter while the answering waits; Python's own 5 ms, met at
-every step of a reply, would make a refusal take a quarter of a second under load."""
 _Http = typer.Option
 
 
@@ -233,10 +231,11 @@ def application(site: Site, report: Report) -> FastAPI:
     from assay.serving.app import create_app
     from assay.serving.native import described
 
-    sys.setswitchinterval(_SWITCH)
     service = site.service()
 
     def started(error: BaseException | None) -> None:
+        gc.collect()
+        gc.freeze()  # what was loaded stays: looking through it for garbage would stop every reply for half a second
         report(None if error is not None else [described(each) for each in service.served()], error)
 
     return create_app(

@@ -160,9 +160,9 @@ class Work:
     answers: tuple[tuple[Unit, tuple[int, ...]], ...]
     grouped: int
 
-    def settle(self, rows: Sequence[Row]) -> None:
-        """Hand each unit its rows."""
-        for unit, places in self.answers:
+    def settle(self, rows: Sequence[Row], first: int = 0, last: int | None = None) -> None:
+        """Hand each unit its rows; ``first`` and ``last`` choose among the units."""
+        for unit, places in self.answers[first:last]:
             unit.request.settle(unit.places, [rows[place] for place in places])
 
     def kept(self, rows: Sequence[Row]) -> list[tuple[Mark, Row]]:

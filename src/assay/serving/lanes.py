@@ -26,6 +26,7 @@ _LOG = logging.getLogger(__name__)
 _LONGEST_PAUSE = 30.0
 _AT_ONCE = 256
 _LEAST_TOKENS = 1_024
+_ANSWERS = 4
 
 
 @final
@@ -85,6 +86,7 @@ class Lane:
         self._task: asyncio.Task[None] | None = None
         self._some, self._full = asyncio.Event(), asyncio.Event()
         self._now: Batch | None = None
+        self._handing: set[asyncio.Task[None]] = set()
         self._spent = (0.0, 0.0)
         self._is_local = False
         self._pause = 0.0
@@ -154,6 +156,7 @@ class Lane:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+        await asyncio.gather(*self._handing)
         self._stop("the server has stopped")
         if self._now is not None or self._task is None:
             self._engine.kill()
@@ -282,7 +285,6 @@ class Lane:
         try:
             work = work_of(batch.units)
             done = await self._thread.run(self._computed, work)
-            work.settle(done.rows)
         except EngineError as error:
             _give_up(batch, Status.UNAVAILABLE, str(error))
             await self._revive(str(error))
@@ -290,6 +292,9 @@ class Lane:
             _LOG.exception("a batch of %s failed", self.entry.name)
             _give_up(batch, Status.FAILED, traceback.format_exception_only(error)[-1].strip())
         else:
+            handing = asyncio.create_task(_handed(work, done.rows))
+            self._handing.add(handing)
+            handing.add_done_callback(self._handing.discard)
             self._count(batch, work, done, loop.time() - began)
 
     def _computed(self, work: Work) -> Done:
@@ -338,6 +343,14 @@ class Lane:
         self._ready, self._problem = ready, problem
         if self._metrics is not None:
             self._metrics.ready.set(int(ready))
+
+
+async def _handed(work: Work, rows: Sequence[Row]) -> None:
+    """Hand out the rows of a batch a few requests at a time: those that come meanwhile, perhaps to be refused, wait for
+    a few answers to be written and not for a whole batch of them."""
+    for first in range(0, len(work.answers), _ANSWERS):
+        work.settle(rows, first, first + _ANSWERS)
+        await asyncio.sleep(0)
 
 
 def _finish(finished: asyncio.Future[None]) -> None:
