@@ -389,3 +389,18 @@ def test_bad_rows_of_a_format_name_the_missing_column() -> None:
         format_named("native").to_record(
             {"prompt": "a", "responses": ["b"], "feedback": [{"type": "shout"}]}, 1, Origin("", Path())
         )
+
+
+@pytest.mark.parametrize(
+    ("prompt", "responses", "said"),
+    [
+        ("a", "two", "responses is str; give a list"),
+        ("a", GOOD, "responses is dict; give a list"),
+        ("a", [GOOD], "a response is a string, a list of messages"),
+        ("a", [None], "a response is a string, a list of messages"),
+        (USER, ["a"], "one message where a list of messages belongs"),
+    ],
+)
+def test_what_is_no_list_is_not_read_by_its_parts(prompt: Any, responses: Any, said: str) -> None:
+    with pytest.raises(BadRowError, match=said):
+        format_named("native").to_record({"prompt": prompt, "responses": responses}, 1, Origin("", Path()))

@@ -67,7 +67,7 @@ def _holding(kind: Kind, data: bytes) -> Part:
 
 
 def _from_address(kind: Kind, value: str, root: Path) -> Part:
-    if value.startswith("data:"):
+    if is_data_uri(value):
         return _holding(kind, _from_data_uri(value))
     if value.startswith(("http://", "https://")):
         raise BadRowError("remote_media", f"the {kind} is a web address", "download it and give its path")
@@ -80,21 +80,26 @@ def _from_address(kind: Kind, value: str, root: Path) -> Part:
     return _at(kind, root / value)
 
 
+def is_data_uri(value: str) -> bool:
+    """Whether an address holds its content itself."""
+    return value[:5].lower() == "data:"
+
+
 def _from_data_uri(value: str) -> bytes:
     head, comma, body = value.partition(",")
-    if not comma or not head.endswith(";base64"):
+    if not comma or not head.lower().endswith(";base64"):
         raise BadRowError("bad_media", "a data URI that is not base64", "write it as data:TYPE;base64,...")
     return from_base64(body)
 
 
 def from_base64(text: str) -> bytes:
-    """The bytes of a base64 text.
+    """The bytes of a base64 text; spaces and line ends in it, as ``base64`` and MIME write them, mean nothing.
 
     Raises:
         BadRowError: characters outside the alphabet, or wrong padding.
     """
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
         raise BadRowError("bad_media", f"broken base64 ({error})", "encode the medium again") from error
 

@@ -15,7 +15,7 @@ from typing import Any, cast, final
 
 from assay.media import Audio, Image, MediaError, Part, Video
 from assay.records import Record
-from assay.records.attachments import Kind, from_base64, kind_of
+from assay.records.attachments import Kind, from_base64, is_data_uri, kind_of
 from assay.records.chat import carried
 from assay.records.formats.base import Origin
 from assay.records.formats.native import to_record
@@ -79,7 +79,7 @@ async def _admitted(kind: Kind, value: Any, policy: MediaPolicy, allowance: Allo
         return await asyncio.to_thread(_held, kind, bytes(value), policy)
     if not isinstance(value, str) or not value:
         raise refused("bad_media", f"{type(value).__name__} where {_named(kind)} belongs; give a data URI or base64")
-    if value.startswith("data:"):
+    if is_data_uri(value):
         return await asyncio.to_thread(_from_data_uri, kind, value, policy)
     if value[:8].lower().startswith(("http:", "https:")):
         return await _fetched(kind, value, policy, allowance)
@@ -207,7 +207,7 @@ class _Walk:
 
 def _from_data_uri(kind: Kind, value: str, policy: MediaPolicy) -> Part:
     head, comma, body = value[:256].partition(",")
-    if not comma or not head.endswith(";base64"):
+    if not comma or not head.lower().endswith(";base64"):
         raise refused("bad_media", "a data URI that is not base64; write it as data:TYPE;base64,...")
     del body
     return _from_base64(kind, value[len(head) + 1 :], policy)

@@ -69,16 +69,25 @@ def to_record(row: Mapping[str, Any], number: int, origin: Origin) -> Record:
     def messages(value: Any, role: str) -> tuple[Message, ...]:
         if isinstance(value, str):
             return (Message(role, (Text(value),)),)
+        if isinstance(value, Mapping):  # one message would be read as its keys
+            raise _bad("one message where a list of messages belongs", "put it into a list")
         return tuple([_message(message, origin.root, media) for message in value])
 
     def response(value: Any) -> Response:
         if isinstance(value, str | list):
             return Response(messages(value, "assistant"))
+        if not isinstance(value, Mapping) or "messages" not in value:
+            raise _bad(
+                f"a response of type {type(value).__name__} without messages",
+                'a response is a string, a list of messages, or {"messages": [...]}',
+            )
         turns = messages(value["messages"], "assistant")
         ends = value.get("step_ends")
         return Response(turns, tuple([StepEnd(*end) for end in ends])) if ends else Response(turns)
 
     context = cast(dict[str, Any], row.get("context") or {})
+    if isinstance(row["responses"], str | Mapping):  # they would be read as their characters, or their keys
+        raise _bad(f"responses is {type(row['responses']).__name__}", "give a list, also of one response")
     return Record(
         origin.id(row, number),
         messages(row["prompt"], "user"),
@@ -86,6 +95,10 @@ def to_record(row: Mapping[str, Any], number: int, origin: Origin) -> Record:
         tuple([_feedback(value) for value in row.get("feedback") or ()]),
         {name: _untagged(value, origin.root, media) for name, value in context.items()},
     )
+
+
+def _bad(cause: str, remedy: str) -> BadRowError:
+    return BadRowError("bad_row", cause, remedy)
 
 
 def _message(message: Mapping[str, Any], root: Path, media: Sequence[bytes]) -> Message:
