@@ -10,6 +10,7 @@ import pickle
 import random
 import signal
 import sqlite3
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -430,6 +431,19 @@ def test_looking_up_costs_less_than_a_third_of_a_millisecond_a_row(cache: ScoreC
         spent.append(time.process_time() - began)
     assert len(reward.asked) == 1000
     assert min(spent) / 1000 < 3e-4
+
+
+def test_a_file_that_another_process_is_opening_is_waited_for(tmp_path: Path):
+    file = tmp_path / "new.sqlite"
+    other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("CREATE TABLE being_made (x)")
+    release = threading.Timer(0.3, lambda: other.execute("ROLLBACK"))
+    release.start()
+    with contextlib.closing(ScoreCache(file)) as cache:
+        assert cache.keep("ab" * 32, [(b"x" * 32, {"value": 1.0, "status": "ok", "message": ""})]) == 1
+    release.join()
+    other.close()
 
 
 def test_score_goes_through_the_view(cache: ScoreCache):

@@ -6,6 +6,7 @@ import hashlib
 import json
 import sqlite3
 import threading
+import time
 import warnings
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,6 +38,7 @@ CREATE TABLE IF NOT EXISTS score (
 )
 """
 _AT_ONCE = 400
+_PATIENCE = 60.0
 T = TypeVar("T")
 
 
@@ -132,7 +134,7 @@ class ScoreCache:
             raise CacheError(f"{self.path} is a database of something else; choose another file for the cache")
         if tables and written != _FORMAT:
             raise CacheError(f"{self.path} is a cache of format {written}, not {_FORMAT}; remove it to start anew")
-        connection.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(connection)
         with connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute(_TABLE)
@@ -161,9 +163,23 @@ def _reopened(path: Path, max_bytes: int) -> ScoreCache:
 
 
 def _connected(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=60.0, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA synchronous = NORMAL")
     return connection
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Turn the write-ahead log on. SQLite does not wait for another process that does so at the same time."""
+    ends = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > ends:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _found(connection: sqlite3.Connection, reward: bytes, wanted: Sequence[bytes]) -> dict[bytes, dict[str, Any]]:
