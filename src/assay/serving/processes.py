@@ -19,6 +19,7 @@ _LOG = logging.getLogger("assay.serving")
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 _TICK = 0.2
 _PAUSE = 1.0
+_LONGEST_PAUSE = 30.0
 _BACKLOG = 2_048
 
 Report: TypeAlias = "Callable[[object, BaseException | None], None]"
@@ -108,7 +109,8 @@ def serve_many(
 ) -> None:
     """Serve in ``workers`` processes that share the socket, each with all rewards of its own, until SIGTERM or SIGINT.
 
-    A process that dies after it was ready is started again. ``ready`` is called when all are.
+    A process that dies after it was ready is started again, until it is ready once more; the others serve meanwhile.
+    ``ready`` is called when all are.
 
     Raises:
         ServeError: a process ended before it was ready.
@@ -123,13 +125,16 @@ def serve_many(
             wait([worker.process.sentinel for worker in crew] + [worker.pipe for worker in crew], _TICK)
             for place, worker in enumerate(crew):
                 worker.read()
-                if worker.failed or (not worker.process.is_alive() and not worker.served):
-                    why = worker.failed or f"it ended with code {worker.process.exitcode}"
+                if not worker.failed and worker.process.is_alive():
+                    continue
+                why = worker.failed or f"it ended with code {worker.process.exitcode}"
+                if not worker.served:
                     raise ServeError(f"a process could not start: {why}")
-                if not worker.process.is_alive():
-                    _LOG.error("a process ended with code %s; it is started again", worker.process.exitcode)
-                    time.sleep(_PAUSE)
-                    crew[place] = _Worker(make, bound, patience, again=True)
+                _LOG.error("a process is started again: %s", why)
+                pause = min(2 * worker.pause, _LONGEST_PAUSE) if worker.failed else _PAUSE
+                if stop.wait(pause):
+                    break
+                crew[place] = _Worker(make, bound, patience, worker.served, pause)
             if not told and all(worker.served for worker in crew):
                 told = True
                 ready(crew[0].served)
@@ -146,13 +151,16 @@ def serve_many(
 
 @final
 class _Worker:
-    """A process that serves, and what it said of itself."""
+    """A process that serves, and what it, or the one whose place it takes, said of itself."""
 
-    def __init__(self, make: Make, bound: socket.socket, patience: Patience, again: bool = False) -> None:
+    def __init__(
+        self, make: Make, bound: socket.socket, patience: Patience, served: object = None, pause: float = _PAUSE
+    ) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, other = context.Pipe(duplex=False)
-        self.served: object = again or None
+        self.served = served
         self.failed = ""
+        self.pause = pause
         self.process = context.Process(target=_work, args=(make, bound, patience, other), daemon=False)
         self.process.start()
         other.close()
