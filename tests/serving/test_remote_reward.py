@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -87,6 +88,38 @@ def test_scores_over_http_are_those_of_the_reward_itself(url, text):
 
 def test_no_record_gives_no_row(url):
     assert len(connect(url, "words")([])) == 0
+
+
+def test_records_of_one_id_are_scored_as_here(url):
+    records = [Record.of("q", ["a b", "c"], id="x"), Record.of("q", ["a"], id="x~1"), Record.of("q", ["a b c"], id="x")]
+    records += [Record.of("q", ["same"]), Record.of("q", ["same"])]
+    found = connect(url, "words")(records)
+    close(found, score(rules.length(per_words=1), records))
+    assert found.ids == ("x/0", "x/1", "x~1/0", "x/0", *(f"{record.id}/0" for record in records[3:]))
+
+
+def test_a_forked_process_makes_connections_of_its_own():
+    clients = []
+
+    class Noting(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def get_request(self):
+            found = super().get_request()
+            clients.append(found[1])
+            return found
+
+    with scripted(GOOD, server=Noting) as (url, _):
+        connect(url)
+        child = os.fork()
+        if child == 0:
+            try:
+                RemoteReward(url)._asked()
+            finally:
+                os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        connect(url)
+    assert len(clients) == 2, "one connection of each process, which is kept"
 
 
 def test_needed_columns_are_sent_and_others_are_not(url):
@@ -208,7 +241,7 @@ def test_a_record_too_large_for_the_server_is_a_row_and_the_others_are_scored():
 
 
 @contextmanager
-def scripted(*replies, served=None):
+def scripted(*replies, served=None, server=ThreadingHTTPServer):
     """``replies``: (code, headers, body or function of the request) in turn, the last for ever; the first is spent on
     what is served."""
     served = served or SERVED
@@ -238,7 +271,7 @@ def scripted(*replies, served=None):
         def log_message(self, *_):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = server(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}", asked

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, cast, final
 from urllib.parse import urlsplit
@@ -154,7 +154,7 @@ class RemoteReward:
         pool = ThreadPoolExecutor(min(self.at_once, max(1, len(batches))), thread_name_prefix="remote")
         try:
             found = Scores.concatenate(list(pool.map(lambda batch: self._batch(batch, known, gate, ends), batches)))
-            return found.replace(group=group_index(records))
+            return found.replace(ids=expected_ids(records), group=group_index(records))
         except BaseException:
             gate.close("interrupted")
             raise
@@ -163,6 +163,7 @@ class RemoteReward:
 
     def _batch(self, records: Sequence[Record], known: Known, gate: Turnstile, ends: float) -> Scores:
         """The scores of some records: those that can be sent, sent; the others by why they cannot."""
+        records = _apart(records)
         rows = [row_of(record) for record in records]
         sent = [record for record, row in zip(records, rows, strict=True) if isinstance(row, str)]
         judged = self._sent(sent, [row for row in rows if isinstance(row, str)], known, gate, ends) if sent else None
@@ -230,7 +231,7 @@ class RemoteReward:
             left = min(self.seconds + _GRACE, ends - time.monotonic())
             request = Request(self.url + path, body or b"", self._headers(), left, method="POST" if body else "GET")
             try:
-                reply = (self.transport or _shared()).send(request)
+                reply = (self.transport or _shared(os.getpid())).send(request)
             except TransportError as error:
                 found = Unsent(Status.TIMEOUT if error.late else Status.UNAVAILABLE, f"{self.url}: {error}")
                 if error.late:
@@ -314,9 +315,26 @@ def from_reference(reference: str, **given: Any) -> RemoteReward:
     return connect(f"{parts.scheme}://{parts.netloc}{path}", name or None, **given)
 
 
+def _apart(records: Sequence[Record]) -> Sequence[Record]:
+    """The records, those that repeat an id under another one: a request names each record once."""
+    taken = {record.id for record in records}
+    if len(taken) == len(records):
+        return records
+    found: list[Record] = []
+    met: set[str] = set()
+    for place, record in enumerate(records):
+        name = record.id
+        while name in met or (name != record.id and name in taken):
+            name = f"{name}~{place}"
+        met.add(name)
+        found.append(record if name == record.id else replace(record, id=name))
+    return found
+
+
 @cache
-def _shared() -> Transport:
-    """The connections that all remote rewards of this process share."""
+def _shared(process: int) -> Transport:
+    """The connections that all remote rewards of a process share; one that was forked makes its own."""
+    del process
     return network()
 
 
