@@ -1,8 +1,12 @@
 """Best of n through the real `openai` package, over an upstream that plays the part of a model."""
 
+import asyncio
 import json
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import openai
 import pytest
 from asked import Told, told
@@ -183,3 +187,33 @@ def test_without_an_upstream_there_is_none_to_ask():
         assert answer.status_code == 503
         assert json.loads(answer.text)["error"]["code"] == "no_upstream"
     assert Told().spec.better == "higher"
+
+
+def test_an_upstream_that_takes_its_time_holds_up_nobody_else(address, model):
+    """More requests than the loop has threads wait for the model; a picture is read meanwhile."""
+    go_on = threading.Event()
+
+    class Slow(Model):
+        async def answer(self, request: Request):
+            while not go_on.is_set():
+                await asyncio.sleep(0.02)
+            return await super().answer(request)
+
+    slow = Slow()
+    picture = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": RED_PIXEL}}]}]
+    with on_loopback(slow.app) as upstream:
+        endpoint = Endpoint(f"{upstream}/v1", "writer", patience=Patience(attempts=1, first=0.01), at_once=1)
+        app = create_app(Service([told("told")]), policy=MediaPolicy(), upstream=Upstream(endpoint, budget=1))
+        with on_loopback(app) as served, ThreadPoolExecutor(36) as pool:
+            while httpx.get(f"{served}/ready").status_code != 200:
+                time.sleep(0.01)
+            body = {"model": "writer", "messages": ASK}
+            asked = [pool.submit(httpx.post, f"{served}/v1/chat/completions", json=body, timeout=60) for _ in range(36)]
+            time.sleep(1.5)
+            try:
+                rows = {"records": [{"prompt": picture, "responses": ["a"]}]}
+                answer = httpx.post(f"{served}/v1/scores", json=rows, timeout=10)
+                assert answer.json()["counts"] == {"ok": 1}
+            finally:
+                go_on.set()
+            assert {each.result().status_code for each in asked} == {200}

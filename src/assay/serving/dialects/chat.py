@@ -32,6 +32,9 @@ from assay.serving.protocol import RewardName, Strict
 from assay.serving.replies import Json
 from assay.serving.rows import Outcome, attended, scored
 from assay.serving.service import Service
+from assay.serving.workers import Thread
+
+_AT_ONCE = 64
 
 
 @final
@@ -104,12 +107,13 @@ _EXAMPLES: dict[str, Any] = {
 def chat_routes(service: Service, policy: MediaPolicy, upstream: Upstream | None) -> APIRouter:
     """``/v1/chat/completions`` and ``/v1/models``; without an upstream the first answers 503."""
     router = APIRouter(tags=["OpenAI"])
+    turns = asyncio.Semaphore(_AT_ONCE)
 
     async def completions(request: Request, body: Annotated[ChatRequest, Body(openapi_examples=_EXAMPLES)]) -> Response:
         """The best of several answers of the upstream model."""
         if upstream is None:
             raise Unavailable("this server has no model to ask; start it with --upstream", code="no_upstream")
-        return await attended(request, _best(service, policy, upstream, body))
+        return await attended(request, _best(service, policy, upstream, body, turns))
 
     async def models() -> Response:
         """The upstream's model, where there is one, and the rewards."""
@@ -123,14 +127,17 @@ def chat_routes(service: Service, policy: MediaPolicy, upstream: Upstream | None
     return router
 
 
-async def _best(service: Service, policy: MediaPolicy, upstream: Upstream, body: ChatRequest) -> Response:
+async def _best(
+    service: Service, policy: MediaPolicy, upstream: Upstream, body: ChatRequest, turns: asyncio.Semaphore
+) -> Response:
     name = body.reward or _reward(service, upstream, body.model)
     service.named(name)
     budget = body.budget or max(body.n, upstream.budget)
     if budget > upstream.most:
         raise ServiceError(f"a budget of {budget}; at most {upstream.most} here", code="budget_too_large", http=400)
     prompt = chat_record(await admitted_chat(body.messages, policy), [], "0").prompt
-    answers = await asyncio.to_thread(_answers, upstream.endpoint, body, prompt, budget)
+    async with turns:
+        answers = await _drawn(upstream.endpoint, body, prompt, budget)
     written = [answer for answer in answers if answer.text]
     if not written:
         said = next((answer.message for answer in answers if answer.message), "nothing but empty answers")
@@ -150,6 +157,15 @@ def _reward(service: Service, upstream: Upstream, model: str) -> str | None:
         raise UnknownReward(
             f"{model[:80]!r} is neither the upstream's model {upstream.endpoint.model!r} nor a reward", http=404
         ) from error
+
+
+async def _drawn(endpoint: Endpoint, body: ChatRequest, prompt: Prompt, budget: int) -> list[Answer]:
+    """`_answers` in a thread of its own: those of the loop, which are few, read media for everybody else."""
+    thread = Thread("assay-upstream")
+    try:
+        return await thread.run(_answers, endpoint, body, prompt, budget)
+    finally:
+        thread.stop(0.0)
 
 
 def _answers(endpoint: Endpoint, body: ChatRequest, prompt: Prompt, budget: int) -> list[Answer]:
