@@ -46,6 +46,29 @@ def test_documents_as_cohere_jina_and_vllm_write_them(http):
     assert rows[1]["document"] == {"multi_modal": [{"type": "text", "text": "ccc"}]}
 
 
+@pytest.mark.parametrize("broken", ["", "\n"])
+def test_a_picture_may_come_as_plain_base64(http, broken):
+    plain = RED_PIXEL.partition(",")[2]
+    rows = ranked(http, query="q", documents=["a", {"image": plain[:40] + broken + plain[40:]}])["results"]
+    assert [row["index"] for row in rows] == [1, 0]
+    assert rows[0]["relevance_score"] == offline([Record.of("q", [""])])[0] + 10
+
+
+def test_a_picture_by_a_path_is_still_refused(http):
+    for path in ("/etc/passwd", "pictures/of-a-cat-that-is-red.png", "a"):
+        answer = http.post("/rerank", json={"query": "q", "documents": [{"image": path}]})
+        assert answer.json()["error"]["code"] == "path_not_allowed"
+
+
+def test_fields_of_its_clients_that_change_nothing_are_taken(http):
+    nothing = {"activation": False, "request_id": "r", "truncate_prompt_tokens": None, "max_tokens_per_doc": None}
+    (row,) = ranked(http, query="q", documents=["a"], priority=3, user="u", **nothing)["results"]
+    assert row["relevance_score"] == offline([Record.of("q", ["a"])])[0]
+    for cut in ({"max_tokens_per_doc": 4096}, {"truncate_prompt_tokens": 5}, {"activation": True}):
+        body = {"query": "q", "documents": ["a"], "use_activation": False, **cut}
+        assert http.post("/rerank", json=body).status_code == 422
+
+
 def test_equal_scores_keep_their_order(http):
     assert [row["index"] for row in ranked(http, query="q", documents=["aa", "bb", "cc"])["results"]] == [0, 1, 2]
 

@@ -10,6 +10,7 @@ references of Jina's and Cohere's APIs.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import APIRouter, Body, Request, Response
@@ -19,7 +20,7 @@ from assay.records import Record
 from assay.records import Response as Answer
 from assay.rewards.columns import Judgement
 from assay.serving.dialects.asking import model_of, named_after, number, with_reason
-from assay.serving.dialects.vllm import Content, Text, turn
+from assay.serving.dialects.vllm import Activated, Content, Text, turn
 from assay.serving.policy import Allowance, MediaPolicy
 from assay.serving.protocol import RED_PIXEL, Strict
 from assay.serving.replies import Json
@@ -28,7 +29,7 @@ from assay.serving.service import Service
 
 
 class Document(Strict):
-    """A document of Jina's or Cohere's: a text, or a picture."""
+    """A document of Jina's or Cohere's: a text, or a picture as a data URI or base64."""
 
     text: Text | None = None
     image: str | None = None
@@ -41,20 +42,21 @@ class Document(Strict):
         return self
 
 
+_BASE64 = re.compile(r"[A-Za-z0-9+/\s]{32,}={0,2}\s*")
+"""A picture as Jina's clients send it, without the head of a data URI."""
+
 Item: TypeAlias = Text | Document | Content
 
 
-class RerankRequest(Strict):
+class RerankRequest(Activated):
     """A query and documents."""
 
-    model: Annotated[str | None, Field(description="A served reward, also name@fingerprint.")] = None
     query: Item
     documents: Annotated[list[Item], Field(min_length=1)]
     top_n: Annotated[int | None, Field(ge=0, description="How many are returned; none or 0: all.")] = None
     return_documents: bool = True
-    use_activation: Annotated[bool | None, Field(description="False: the reward's own value.")] = None
-    user: str | None = None
     priority: int | None = None
+    max_tokens_per_doc: Annotated[None, Field(description="Nothing is truncated here.")] = None
 
 
 _EXAMPLES: dict[str, Any] = {
@@ -108,7 +110,7 @@ def _results(body: RerankRequest, judged: list[Judgement]) -> list[dict[str, Any
     for index, judgement in ranked[: body.top_n or None]:
         row: dict[str, Any] = {
             "index": index,
-            "relevance_score": number(judgement.value, body.use_activation is not False),
+            "relevance_score": number(judgement.value, body.activated),
         }
         if body.return_documents:
             row["document"] = _shown(body.documents[index])
@@ -119,7 +121,10 @@ def _results(body: RerankRequest, judged: list[Judgement]) -> list[dict[str, Any
 def _content(item: str | Document | Content) -> str | Content:
     if not isinstance(item, Document):
         return item
-    return item.text if item.text is not None else Content(content=[{"type": "image", "image": item.image}])
+    if item.text is not None:
+        return item.text
+    carrier = "data" if item.image is not None and _BASE64.fullmatch(item.image) else "image"
+    return Content(content=[{"type": "image", carrier: item.image}])
 
 
 def _shown(item: str | Document | Content) -> dict[str, Any]:

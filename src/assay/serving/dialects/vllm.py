@@ -54,8 +54,8 @@ class Content(Strict):
 Side: TypeAlias = Text | Content | Annotated[list[Text | Content], Field(min_length=1)]
 
 
-class PoolingFields(Strict):
-    """What every request of this dialect may hold."""
+class Activated(Strict):
+    """Which reward is asked, and whether its values pass through the sigmoid."""
 
     model: Annotated[str | None, Field(description="A served reward, also name@fingerprint.")] = None
     use_activation: Annotated[
@@ -64,15 +64,10 @@ class PoolingFields(Strict):
     activation: Annotated[bool | None, Field(description="The older name of use_activation.")] = None
     user: str | None = None
     request_id: str | None = None
-    priority: Literal[0] = 0
-    encoding_format: Literal["float"] = "float"
     truncate_prompt_tokens: Annotated[None, Field(description="Nothing is truncated here.")] = None
-    add_special_tokens: Annotated[
-        bool | None, Field(description="Without effect: the reward's own template writes every token.")
-    ] = None
 
     @model_validator(mode="after")
-    def agree(self) -> PoolingFields:
+    def agree(self) -> Activated:
         """``activation`` and ``use_activation`` say the same."""
         if self.activation is not None and self.use_activation not in (None, self.activation):
             raise ValueError("activation and use_activation contradict each other; give one")
@@ -82,6 +77,16 @@ class PoolingFields(Strict):
     def activated(self) -> bool:
         """Whether values pass through the sigmoid."""
         return self.use_activation is not False and self.activation is not False
+
+
+class PoolingFields(Activated):
+    """What every request of this dialect may hold."""
+
+    priority: Literal[0] = 0
+    encoding_format: Literal["float"] = "float"
+    add_special_tokens: Annotated[
+        bool | None, Field(description="Without effect: the reward's own template writes every token.")
+    ] = None
 
 
 class ScoreTexts(PoolingFields):
