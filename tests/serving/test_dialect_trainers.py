@@ -203,6 +203,11 @@ class TestUniRL:
         assert body["errors"] == [{}, {}]
         assert body["identities"][0] == self.IDENTITY
 
+    def test_a_metric_that_is_called_as_the_reward_does_not_stand_in_its_place(self):
+        with client(told("holds_label")) as http:
+            (result,) = self.ask(http, self.item(rewards=["holds_label"])).json()["results"]
+            assert result == {"holds_label": {"holds_label": value("a cat", "") + 10}}
+
     def test_each_reward_has_its_own_error(self):
         with client(told("one"), told("two", more=0.5)) as http:
             fine, wrong = self.item(rewards=["one", "two"]), self.item(rewards=["two"])

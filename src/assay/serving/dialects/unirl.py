@@ -130,7 +130,7 @@ async def unirl_answer(service: Service, policy: MediaPolicy, body: UnirlRequest
             if judgement.value is None:
                 errors[place][own] = f"{judgement.status}: {judgement.message}"
             else:
-                results[place][own] = {own: judgement.value, **_attributes(judgement)}
+                results[place][own] = {own: judgement.value, **_attributes(judgement, own)}
     identities = [item.model_dump(include=set(_IDENTITY)) for item in body.requests]
     return Json({"protocol_version": "1", "results": results, "errors": errors, "identities": identities})
 
@@ -169,5 +169,6 @@ async def _media(turn: Turn, policy: MediaPolicy, allowance: Allowance) -> list[
     return media
 
 
-def _attributes(judgement: Judgement) -> dict[str, float]:
-    return {name: value for name, value in judgement.attributes.items() if value == value}
+def _attributes(judgement: Judgement, own: str) -> dict[str, float]:
+    """Those that are numbers; one called as the reward is would stand in the score's place."""
+    return {name: value for name, value in judgement.attributes.items() if value == value and name != own}
