@@ -104,6 +104,16 @@ def test_what_makes_no_sense_is_refused(http, array, prompts, more):
     assert enqueue(http, array, prompts, **more).status_code == 422
 
 
+def test_pixels_are_not_counted_as_json(http, monkeypatch):
+    monkeypatch.setattr("assay.serving.body.MOST_VALUES", 1_000)
+    assert enqueue(http, np.full((2, 30, 30, 3), ord(","), np.uint8), ["a", "bb"]).status_code == 200
+
+
+def test_a_line_of_very_many_values_is_refused_before_it_is_read(http, monkeypatch):
+    monkeypatch.setattr("assay.serving.dialects.cosmos.MOST_VALUES", 1_000)
+    assert enqueue(http, pixels(1, 4, 4, 3), ["a"], video_infos=[{}] * 2_000).status_code == 413
+
+
 def test_an_unknown_reward_is_refused_at_once(http):
     assert enqueue(http, pixels(1, 4, 4, 3), ["a"], {"nobody": 1.0}).status_code == 404
 

@@ -46,6 +46,13 @@ def test_its_request_in_every_protocol(http, path, protocol):
     assert answer["status"] == ["ok", "ok"]
 
 
+def test_pixels_are_not_counted_as_json(http, monkeypatch):
+    monkeypatch.setattr("assay.serving.body.MOST_VALUES", 1_000)
+    for path in ("/flow_grpo", "/"):
+        answer = ask(http, {"images": np.full((2, 30, 30, 3), ord("{"), np.uint8), "prompts": ["a", "bb"]}, path)
+        assert answer["scores"] == [value("a"), value("bb")]
+
+
 def test_pictures_without_prompts(http):
     assert ask(http, {"images": jpegs(1)})["outputs"] == [value("")]
 

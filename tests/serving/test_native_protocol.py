@@ -1,11 +1,19 @@
+import gzip
 import json
+import logging
 import math
+import socket
 import time
 
+import httpx
 import pytest
 from asked import Told, client, offline, told
 
 from assay.records import Record
+from assay.serving.app import create_app
+from assay.serving.loopback import on_loopback
+from assay.serving.policy import MediaPolicy
+from assay.serving.service import Service
 
 RED = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
@@ -84,6 +92,11 @@ BAD = [
         "url_not_allowed",
     ),
     ("no role", {"prompt": [{"content": "?"}], "responses": ["a"]}, "invalid", ""),
+    ("one response without a list", {"prompt": "?", "responses": "abc"}, "invalid", "give a list"),
+    ("one message", {"prompt": "?", "responses": {"role": "assistant", "content": "a"}}, "invalid", "give a list"),
+    ("messages", {"prompt": "?", "responses": [{"role": "assistant", "content": "a"}]}, "invalid", "a list of mess"),
+    ("nothing", {"prompt": "?", "responses": [None]}, "invalid", "a response is a string"),
+    ("a turn", {"prompt": {"role": "user", "content": "?"}, "responses": ["a"]}, "invalid", "into a list"),
     ("bad feedback", {"prompt": "?", "responses": ["a"], "feedback": [{"type": "x"}]}, "invalid", "feedback"),
 ]
 
@@ -134,6 +147,49 @@ def test_what_is_no_json_is_refused(http, body):
     answer = http.post("/v1/scores", content=body, headers={"content-type": "application/json"})
     assert answer.status_code in (400, 422)
     assert answer.json()["error"]["code"]
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "code", "said"),
+    [
+        (b'{"records": []}', {"content-type": "application/x-www-form-urlencoded"}, 415, "Content-Type"),
+        (b'{"records": []}', {}, 415, "Content-Type: application/json"),
+        (
+            gzip.compress(b'{"records": []}'),
+            {"content-type": "application/json", "content-encoding": "gzip"},
+            415,
+            "gzip",
+        ),
+        ('{"reward": "é"}'.encode("latin-1"), {"content-type": "application/json"}, 400, "UTF-8"),
+    ],
+)
+def test_a_body_of_another_kind_is_refused_in_words(http, body, headers, code, said):
+    answer = http.post("/v1/scores", content=body, headers=headers)
+    assert answer.status_code == code
+    assert said in answer.json()["error"]["message"]
+
+
+def test_a_compressed_stream_is_refused_and_one_that_is_not_is_taken(http):
+    line = b'{"prompt": "a", "responses": ["b"]}\n'
+    packed = http.post("/v1/scores/stream", content=gzip.compress(line), headers={"content-encoding": "gzip"})
+    assert packed.status_code == 415
+    plain = http.post("/v1/scores/stream", content=line, headers={"content-encoding": "identity"})
+    assert json.loads(plain.text.splitlines()[-1])["summary"]["counts"] == {"ok": 1}
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        RED[:40] + "\r\n" + RED[40:60] + "\n " + RED[60:],
+        RED.replace("data:image/png;base64", "DATA:image/png;BASE64"),
+        RED.replace("image/png", "image/png;charset=utf-8"),
+        RED.replace("image/png", ""),
+    ],
+)
+def test_a_data_uri_is_read_however_it_is_written(http, address):
+    prompt = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": address}}]}]
+    (row,) = post(http, [{"prompt": prompt, "responses": ["a"]}]).json()["rows"]
+    assert (row["status"], row["value"]) == ("ok", 111.0)
 
 
 def test_no_records_are_no_rows(http):
@@ -329,3 +385,45 @@ def test_a_reward_that_cannot_be_loaded_is_never_ready():
         assert answer.json()["error"]["code"] == "not_loaded"
         assert http.get("/health").status_code == 200
         assert http.post("/v1/scores", json={"records": [{"prompt": "?", "responses": ["a"]}]}).status_code == 503
+
+
+def test_a_stream_is_answered_by_the_version_that_it_began_with():
+    token = {"Authorization": "Bearer secret-token"}
+    service = Service([told("told"), told("told", more=0.5)])
+    with on_loopback(create_app(service, policy=MediaPolicy(), tokens=["secret-token"])) as url:
+        while httpx.get(f"{url}/ready").status_code != 200:
+            time.sleep(0.01)
+        first, second = (
+            each["fingerprint"] for each in httpx.get(f"{url}/v1/rewards", headers=token).json()["rewards"]
+        )
+
+        def lines():
+            for number in range(600):
+                if number == 300:
+                    time.sleep(0.5)
+                    moved = httpx.post(f"{url}/v1/rewards/told/promote", json={"fingerprint": second}, headers=token)
+                    assert moved.json()["current"]
+                yield f'{{"prompt": "p{number}", "responses": ["a"]}}\n'.encode()
+
+        answer = httpx.post(f"{url}/v1/scores/stream", content=lines(), headers=token, timeout=30)
+        rows = [json.loads(line) for line in answer.text.splitlines()]
+        assert rows[-1]["summary"]["fingerprint"] == first
+        assert len(rows) == 601
+        assert {row["value"] % 1 for row in rows[:-1]} == {0.0}
+        assert httpx.post(f"{url}/v1/scores", json={"records": []}, headers=token).json()["fingerprint"] == second
+
+
+@pytest.mark.parametrize("path", ["/flow_grpo", "/api/reward/enqueue", "/v1/scores", "/v1/scores/stream"])
+def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_error_of_the_server(caplog, path):
+    app = create_app(Service([told("told")]), policy=MediaPolicy(), pickle=True)
+    with caplog.at_level(logging.WARNING), on_loopback(app) as url:
+        while httpx.get(f"{url}/ready").status_code != 200:
+            time.sleep(0.01)
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as left:
+            head = "Host: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+            left.sendall(f"POST {path} HTTP/1.1\r\n{head}".encode() + b"{}")
+            time.sleep(0.2)
+        time.sleep(0.2)
+        assert httpx.get(f"{url}/health").status_code == 200
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []

@@ -35,7 +35,8 @@ from assay.serving.templated import Untemplate
 _LOG = logging.getLogger("assay.serving")
 _DRAIN_SECONDS = 30.0
 _SHOWN = 5
-_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+_CODES = {400: "bad_json", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+_BLOBS = ("/api/reward/enqueue", "/flow_grpo", "/")
 _CHANGES = ("promote", "rollback")
 _DESCRIPTION = (
     "One server for reward models: the native protocol under /v1/scores, and the dialects of vLLM, Cohere and Jina, "
@@ -131,14 +132,20 @@ def _add_errors(app: FastAPI) -> None:
         return problem_of(cast("ServiceError", error))
 
     async def misshapen(request: Request, error: Exception) -> Json:
-        found = cast("RequestValidationError", error).errors()
+        given = cast("RequestValidationError", error)
+        if isinstance(given.body, bytes) and given.body:  # JSON that says that it is JSON is read before
+            return problem("unsupported_media_type", "send JSON, with Content-Type: application/json", 415)
+        found = given.errors()
         told = "; ".join(f"{_place(each['loc'])}: {each['msg']}" for each in found[:_SHOWN])
         more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         return problem("invalid_request", told + more, 400 if request.url.path.endswith("/chat/completions") else 422)
 
     async def elsewhere(_: Request, error: Exception) -> Json:
         raised = cast("HTTPException", error)
-        reply = problem(_CODES.get(raised.status_code, "refused"), str(raised.detail), raised.status_code)
+        said = str(raised.detail)
+        if raised.status_code == 400 and raised.__cause__ is not None:
+            said = f"the body is no JSON in UTF-8 ({str(raised.__cause__)[:200]})"
+        reply = problem(_CODES.get(raised.status_code, "refused"), said, raised.status_code)
         reply.headers.update(raised.headers or {})
         return reply
 
@@ -190,5 +197,5 @@ def _add_schema(app: FastAPI, service: Service, has_tokens: bool) -> None:
 def _add_limits(app: FastAPI, policy: MediaPolicy, tokens: Sequence[str]) -> None:
     from assay.serving.body import BodyLimit
 
-    app.add_middleware(BodyLimit, policy=policy, streams=("/v1/scores/stream",))
+    app.add_middleware(BodyLimit, policy=policy, streams=("/v1/scores/stream",), blobs=_BLOBS)
     app.add_middleware(Guard, tokens=tokens)

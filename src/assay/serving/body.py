@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias, cast, final
 
-from assay.serving.policy import MediaPolicy, Refused, refused
+from starlette.requests import ClientDisconnect
+
+from assay.serving.policy import MediaPolicy, Refused, refused, shown
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -32,8 +34,9 @@ _LONG = "HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\nco
 @final
 @dataclass(frozen=True, slots=True)
 class BodyLimit:
-    """ASGI middleware: 413 as soon as a body is, or says that it will be, larger than ``policy.max_body``, or holds
-    more JSON values than `MOST_VALUES`; 408 when it is not there within ``policy.seconds``; 429 when the bodies of all
+    """ASGI middleware: 415 for a compressed body; 413 as soon as a body is, or says that it will be, larger than
+    ``policy.max_body``, or holds more JSON values than `MOST_VALUES`, which are not looked for in the bodies of the
+    paths ``blobs``; 408 when it is not there within ``policy.seconds``; 429 when the bodies of all
     requests under way would be more than `MOST_BODIES` of the largest allowed.
 
     The bodies of the paths ``streams`` may be of any length, as their lines are bounded where they are read, but not
@@ -43,6 +46,7 @@ class BodyLimit:
     app: App
     policy: MediaPolicy
     streams: tuple[str, ...] = ("/v1/scores/stream",)
+    blobs: tuple[str, ...] = ()
     _held: list[int] = field(default_factory=lambda: [0], init=False, repr=False)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -51,7 +55,10 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         stream = scope["path"] in self.streams
-        gate = _Gate(self.policy, receive, send, stream, self._held)
+        gate = _Gate(self.policy, receive, send, stream, self._held, values=scope["path"] not in self.blobs)
+        if coding := _coding(scope):
+            await gate.answer(_compressed(coding))
+            return
         if not stream and _announced(scope) > self.policy.max_body:
             await gate.answer(_too_large(self.policy))
             return
@@ -59,6 +66,8 @@ class BodyLimit:
             scope = {**scope, "asgi": {**scope.get("asgi", {}), "spec_version": "2.4"}}
         try:
             await self.app(scope, gate.receive, gate.send)
+        except ClientDisconnect:
+            return  # nobody is there to be answered
         except Exception:
             if gate.error is None or gate.started:
                 raise
@@ -72,7 +81,9 @@ class BodyLimit:
 class _Gate:
     """Between a server and an app: counts what is received, and lets no answer of the app out once it is too much."""
 
-    def __init__(self, policy: MediaPolicy, receive: Receive, send: Send, stream: bool, held: list[int]) -> None:
+    def __init__(
+        self, policy: MediaPolicy, receive: Receive, send: Send, stream: bool, held: list[int], values: bool
+    ) -> None:
         self._policy = policy
         self._receive = receive
         self._send = send
@@ -81,6 +92,7 @@ class _Gate:
         self._ends = asyncio.get_running_loop().time() + policy.seconds
         self._bytes = 0
         self._values = 0
+        self._counts_values = values
         self._whole = False
         self._departure: asyncio.Task[Message] | None = None
         self.error: Refused | None = None
@@ -156,7 +168,8 @@ class _Gate:
             return
         self._bytes += len(piece)
         self._held[0] += len(piece)
-        self._values += piece.count(b",") + piece.count(b"[") + piece.count(b"{")
+        if self._counts_values:
+            self._values += values_in(piece)
         if self._bytes > self._policy.max_body:
             raise self._failed(_too_large(self._policy))
         if self._held[0] > MOST_BODIES * self._policy.max_body:
@@ -167,6 +180,23 @@ class _Gate:
     def _failed(self, error: Refused) -> Refused:
         self.error = error
         return error
+
+
+def values_in(text: bytes) -> int:
+    """About how many JSON values a text holds, at least."""
+    return text.count(b",") + text.count(b"[") + text.count(b"{")
+
+
+def _coding(scope: Message) -> str:
+    """What a body is compressed with; empty where it is not."""
+    for name, value in cast("list[tuple[bytes, bytes]]", scope["headers"]):
+        if name.lower() == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
+            return value.decode("latin-1").strip()
+    return ""
+
+
+def _compressed(coding: str) -> Refused:
+    return Refused(f"a body in the coding {shown(coding)}; send it as it is", code="unsupported_media_type", http=415)
 
 
 def _announced(scope: Message) -> int:

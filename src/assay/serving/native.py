@@ -94,12 +94,12 @@ def native_routes(service: Service, policy: MediaPolicy) -> APIRouter:
     ) -> Response:
         """Score a file of any length: a row a line in, a row a line out, in order, each with the number of its line.
 
-        A line that is no row is a row with its status. The last line is the summary. The client has to read while it
-        writes, as curl does.
+        A line that is no row is a row with its status. The last line is the summary. The version that is current when
+        the stream begins answers all of it. The client has to read while it writes, as curl does.
         """
-        service.named(reward)
+        served = service.named(reward)
         lines = _lines(request.stream(), policy.max_body)
-        return StreamingResponse(_streamed(service, policy, reward, seconds, lines), media_type="application/x-ndjson")
+        return StreamingResponse(_streamed(service, policy, served, seconds, lines), media_type="application/x-ndjson")
 
     async def rewards() -> Response:
         """Every reward and version that is served; the first is the one that is meant where none is named."""
@@ -209,14 +209,14 @@ async def _lines(pieces: AsyncIterator[bytes], longest: int) -> AsyncGenerator[b
 async def _streamed(
     service: Service,
     policy: MediaPolicy,
-    reward: str | None,
+    served: Served,
     seconds: float | None,
     lines: AsyncGenerator[bytes | None],
 ) -> AsyncGenerator[bytes]:
     """Result rows in order, a few batches under way at once, then the summary."""
     totals: dict[str, int] = {}
     ahead: list[asyncio.Task[list[dict[str, Any]]]] = []
-    fingerprint = service.named(reward).fingerprint
+    version = f"{served.name}@{served.fingerprint}"
 
     def told(rows: list[dict[str, Any]]) -> bytes:
         for row in rows:
@@ -225,13 +225,13 @@ async def _streamed(
 
     try:
         async for batch in _batches(lines):
-            ahead.append(asyncio.create_task(_batch(service, policy, reward, seconds, batch)))
+            ahead.append(asyncio.create_task(_batch(service, policy, version, seconds, batch)))
             if len(ahead) >= _AHEAD:
                 yield told(await ahead.pop(0))
         while ahead:
             yield told(await ahead.pop(0))
         ordered = {str(status): totals[status] for status in Status if status in totals}
-        summary = {"responses": sum(totals.values()), "counts": ordered, "fingerprint": fingerprint}
+        summary = {"responses": sum(totals.values()), "counts": ordered, "fingerprint": served.fingerprint}
         yield dumped({"summary": summary}) + b"\n"
     except ServiceError as error:
         yield dumped({"error": {"code": error.code, "message": str(error)}}) + b"\n"

@@ -32,6 +32,7 @@ from assay.records import Message, Record
 from assay.records import Response as Answer
 from assay.records.record import messages_of
 from assay.serving.admission import admitted
+from assay.serving.body import MOST_VALUES, values_in
 from assay.serving.policy import Allowance, MediaPolicy, Refused
 from assay.serving.problems import Overloaded, ServiceError, TooLarge, Unprocessable
 from assay.serving.protocol import Strict
@@ -149,6 +150,8 @@ def _is_done(job: _Job) -> bool:
 
 def _read(body: bytes, policy: MediaPolicy) -> tuple[Batch, npt.NDArray[np.uint8]]:
     head, line, file = body.partition(b"\n")
+    if values_in(head) > MOST_VALUES:
+        raise TooLarge(f"more than {MOST_VALUES:,} JSON values; send it in parts")
     try:
         batch = Batch.model_validate(json.loads(head))
     except (ValidationError, ValueError, RecursionError) as error:
