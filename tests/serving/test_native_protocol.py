@@ -1,3 +1,4 @@
+import asyncio
 import gzip
 import json
 import logging
@@ -13,6 +14,7 @@ from assay.records import Record
 from assay.serving.app import create_app
 from assay.serving.loopback import on_loopback
 from assay.serving.policy import MediaPolicy
+from assay.serving.rows import read_rows
 from assay.serving.service import Service
 
 RED = (
@@ -427,3 +429,22 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_error_of_the_serve
         time.sleep(0.2)
         assert httpx.get(f"{url}/health").status_code == 200
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_the_loop_turns_while_very_many_rows_are_read():
+    async def turned() -> int:
+        turns = 0
+
+        async def turn():
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        turning = asyncio.create_task(turn())
+        read = await read_rows([{"prompt": f"p{i}", "responses": ["a"]} for i in range(5_000)], MediaPolicy())
+        assert len(read) == 5_000
+        turning.cancel()
+        return turns
+
+    assert asyncio.run(turned()) > 10

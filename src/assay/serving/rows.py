@@ -21,6 +21,7 @@ from assay.serving.service import Served, Service
 
 _FIELDS = ("id", "prompt", "responses", "context", "feedback")
 _MOST_RESPONSES = 65_536
+_AT_ONCE = 256
 _T = TypeVar("_T")
 
 
@@ -116,7 +117,11 @@ async def read_rows(rows: Sequence[Any], policy: MediaPolicy) -> list[Read]:
     if sum(_responses(row) for row in rows) > _MOST_RESPONSES:
         raise TooLarge(f"more than {_MOST_RESPONSES:,} responses in one request; send them in parts, or as a stream")
     allowance = Allowance(policy)
-    read = [await read_row(row, number, policy, allowance) for number, row in enumerate(rows)]
+    read: list[Read] = []
+    for number, row in enumerate(rows):
+        if number % _AT_ONCE == _AT_ONCE - 1:
+            await asyncio.sleep(0)  # a large request does not hold up the others
+        read.append(await read_row(row, number, policy, allowance))
     first: dict[str, int] = {}
     for number, row in enumerate(read):
         before = first.setdefault(row.id, number)
