@@ -10,12 +10,14 @@ import httpx
 import pytest
 from asked import Told, client, offline, told
 
+from assay.media import Image
 from assay.records import Record
+from assay.rewards.base import score
 from assay.serving.app import create_app
 from assay.serving.loopback import on_loopback
 from assay.serving.policy import MediaPolicy
 from assay.serving.rows import read_rows
-from assay.serving.service import Service
+from assay.serving.service import Entry, Service
 
 RED = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
@@ -192,6 +194,23 @@ def test_a_data_uri_is_read_however_it_is_written(http, address):
     prompt = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": address}}]}]
     (row,) = post(http, [{"prompt": prompt, "responses": ["a"]}]).json()["rows"]
     assert (row["status"], row["value"]) == ("ok", 111.0)
+
+
+def test_an_empty_picture_is_a_damaged_one_as_it_is_offline():
+    from assay.testing import learned_reward, tiny_llava
+
+    reward = learned_reward(tiny_llava())
+    empty = Record.of([Image.from_bytes(b"")], ["a"])
+    (expected,) = score(reward, [empty]).messages
+    for picture in (
+        {"type": "image", "data": ""},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,"}},
+    ):
+        with client(Entry("p", lambda: reward)) as asked:
+            (row,) = post(asked, [{"prompt": [{"role": "user", "content": [picture]}], "responses": ["a"]}]).json()[
+                "rows"
+            ]
+        assert (row["status"], row["message"]) == ("unreadable_media", expected)
 
 
 def test_no_records_are_no_rows(http):

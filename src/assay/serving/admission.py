@@ -134,6 +134,8 @@ async def _part(part: Any, policy: MediaPolicy, allowance: Allowance) -> Any:
     if found is None:
         return {"type": "text", "text": fields["text"]}
     kind, value = found
+    if value is None and "" in (fields.get("data"), fields.get("bytes")):
+        value = {"data": ""}  # an empty file is damaged, as any other
     if isinstance(value, str) and value in (fields.get("data"), fields.get("bytes")):
         value = {"data": value}
     if kind == "video" and fields.get("frames"):
