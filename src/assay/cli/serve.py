@@ -323,9 +323,15 @@ def named_rewards(references: list[str], named: list[str]) -> tuple[tuple[str, s
 
 
 def _named(text: str) -> tuple[str, str]:
+    from assay.serving.catalogue import check_name
+
     name, mark, reference = text.partition("=")
-    if not mark or not name or not reference or _UNFIT.search(name):
-        raise UsageError(f"--name {text}: write NAME=REWARD, the name of letters, digits and . _ -")
+    if not mark or not reference:
+        raise UsageError(f"--name {text}: write NAME=REWARD")
+    try:
+        check_name(name)
+    except ValueError as error:
+        raise UsageError(f"--name {text}: {error}") from error
     return name, reference
 
 
