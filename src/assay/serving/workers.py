@@ -20,8 +20,10 @@ from typing import Any, ParamSpec, Protocol, TypeVar, cast, final
 
 import torch
 
+from assay.records import Record
 from assay.records.record import Message
 from assay.rewards.base import Reward, fingerprint, name_of, spec_of
+from assay.rewards.batches import score_each
 from assay.rewards.learned import LearnedReward
 from assay.rewards.parts import keeping_prefixes, with_learned
 from assay.scores import Status
@@ -32,6 +34,7 @@ from assay.spec import Spec
 P = ParamSpec("P")
 T = TypeVar("T")
 _SAMPLE = 4_096
+_FIRST = Record.of("Hello!", ["Good morning.", "Hello to you, too."])
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,8 @@ class _Loaded:
             return each
 
         with_learned(reward, note)
+        for each in learned:
+            score_each(each, [_FIRST])  # what a model does once, such as its self-check, is done before it is ready
         return _Loaded(reward, getattr(learned[0].backbone, "tokenizer", None) if learned else None)
 
     @property
