@@ -6,12 +6,12 @@ import time
 from typing import final
 
 _SECONDS = 0.25
-_SHARE = 0.1
+_MUCH, _LITTLE = 0.05, 0.025
 
 
 @final
 class Cores:
-    """All cores for arithmetic while answering takes less than a tenth of one; one fewer while it takes more.
+    """All cores for arithmetic; one fewer from when answering takes a twentieth of one until it takes half of that.
 
     Few long requests are then computed as fast as the machine can, and under many short ones, or many to be refused,
     answers do not wait for arithmetic. What answering takes is the CPU time of the calling thread, the event loop's,
@@ -36,6 +36,6 @@ class Cores:
         now, used = time.monotonic(), time.thread_time()
         seconds = now - self._since[0]
         if seconds >= _SECONDS:
-            self._busy = used - self._since[1] > _SHARE * seconds
+            self._busy = used - self._since[1] > (_LITTLE if self._busy else _MUCH) * seconds
             self._since = now, used
         return max(1, self._most - 1) if self._busy else self._most
