@@ -101,3 +101,13 @@ def versioned(plus: float) -> Callable[[], Reward]:
 def from_number(path: str) -> Reward:
     with open(path, encoding="utf-8") as file:
         return Versioned(float(file.read()))
+
+
+def threads_of_arithmetic(records: Sequence[Record]) -> Scores:
+    """How many threads torch computes with."""
+    return scores_of(records, torch.full((sum(len(r.responses) for r in records),), float(torch.get_num_threads())))
+
+
+def counting_threads() -> Reward:
+    """The reward above."""
+    return threads_of_arithmetic

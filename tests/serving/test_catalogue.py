@@ -67,10 +67,10 @@ def test_promotions_are_taken_back_one_by_one(catalogue):
 def test_names_can_be_addressed_and_versions_differ(catalogue):
     with pytest.raises(ValueError, match="given twice"):
         catalogue.add("helpful", ONE)
-    for name in ("", "a@b", "a/b", "-a", "a b", "a.", "..", "é"):
+    for name in ("", "a@b", "a//b", "a/", "a/../b", "./a", "-a", "a b", "a.", "..", "é"):
         with pytest.raises(ValueError, match="names no reward"):
             check_name(name)
-    for name in ("a", "A-1", "qwen2.5_vl"):
+    for name in ("a", "A-1", "qwen2.5_vl", "org/model-8B", "/models/mine"):
         check_name(name)
     with pytest.raises(Unavailable):
         Catalogue[str](str).find(None)

@@ -340,6 +340,17 @@ class TestVersions:
             assert http.post("/v1/rewards/told/rollback").status_code == 422
             assert http.post("/v1/rewards/nobody/rollback").status_code == 404
 
+    @pytest.mark.parametrize("name", ["org/model", "/models/mine"])
+    def test_a_hub_id_or_a_directory_is_a_name(self, name):
+        with client(told(name), told(name, more=0.5), tokens=["secret-token"], headers=self.TOKEN) as http:
+            second = http.get("/v1/rewards").json()["rewards"][1]
+            assert http.post(f"/v1/rewards/{name}/promote", json={"fingerprint": second["fingerprint"]}).json()[
+                "current"
+            ]
+            asked = {"model": name, "input": "a", "use_activation": False}
+            assert http.post("/pooling", json=asked).json()["model"].startswith(f"{name}@{second['fingerprint'][:8]}")
+            assert http.post(f"/v1/rewards/{name}/rollback").status_code == 200
+
     def test_without_a_token_nobody_changes_what_is_served(self, http):
         answer = http.post("/v1/rewards/told/promote", json={"fingerprint": "0" * 8})
         assert answer.status_code == 403

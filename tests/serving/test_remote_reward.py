@@ -162,6 +162,11 @@ def test_a_run_over_http_is_journalled_under_the_servers_fingerprint(url, text, 
     assert again.resumed == len(RECORDS) * 3
 
 
+def test_a_name_with_a_slash_is_written_with_its_escape(text):
+    with serving(**{"org/text": text}) as url:
+        assert from_reference(f"{url}/org%2Ftext").known.name == "org/text"
+
+
 def test_the_async_twin_runs_beside_other_work(url, text):
     async def both():
         ticks = 0

@@ -87,16 +87,16 @@ def score(
     from assay.runs.score_cache import cached
 
     refuse_overwriting(output, data)
-    judge = open_reward(reward, device, dtype, seed, steps=steps, split=split)
-    records = open_records(data, limit, keep_going)
+    load = partial(open_reward, reward, device, dtype, seed, steps=steps, split=split)
+    read = partial(open_records, data, limit, keep_going)
+    pool = _engine(engine, partial(_of_worker, load, cache), read, workers, gpus)
+    judge, records = load(), read()
     if dry_run:
         job = describe(judge, records, output)
         bad = report_bad_rows(records)
         facts = {**job, "bad_rows": bad, "format": records.format}
         show(facts, as_json, [f"{name.replace('_', ' ')}: {value}" for name, value in facts.items()])
         raise typer.Exit(int(bad > max_errors))
-    load = partial(_opened, reward, device, dtype, seed, steps, split, cache)
-    pool = _engine(engine, load, partial(open_records, data, limit, keep_going), workers, gpus)
     with _cache(cache) as kept, progress_bar("scoring") as update:
         judge = judge if kept is None else cached(judge, kept)
         summary = score_file(judge, records, output, batch=batch, resume=resume, progress=update, engine=pool)
@@ -112,14 +112,11 @@ def _cache(path: Path | None) -> AbstractContextManager[ScoreCache | None]:
     return nullcontext() if path is None else closing(ScoreCache(path))
 
 
-def _opened(
-    reward: str, device: str, dtype: str, seed: int, steps: str | None, split: str | None, cache: Path | None
-) -> Reward:
+def _of_worker(load: Callable[[], Reward], cache: Path | None) -> Reward:
     """The reward as a worker has it."""
     from assay.runs.score_cache import ScoreCache, cached
 
-    judge = open_reward(reward, device, dtype, seed, steps=steps, split=split)
-    return judge if cache is None else cached(judge, ScoreCache(cache))
+    return load() if cache is None else cached(load(), ScoreCache(cache))
 
 
 def _engine(

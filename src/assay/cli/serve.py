@@ -20,6 +20,7 @@ from assay.cli.options import Device, DryRun, Dtype, Json, NoLimit, Seed
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from assay.serving.cores import Cores
     from assay.serving.dialects.chat import Upstream
     from assay.serving.policy import MediaPolicy
     from assay.serving.processes import Report
@@ -58,7 +59,7 @@ def serve(
     gpus: Annotated[float, _Http("--gpus", help="With --engine ray: GPUs of each replica.", min=0.0)] = 0.0,
     threads: Annotated[
         int | None,
-        _Http("--threads", help="Threads of a reward's arithmetic on a CPU; all cores but one, which answers.", min=1),
+        _Http("--threads", help="Threads of a reward's arithmetic on a CPU; as many as answering leaves cores.", min=1),
     ] = None,
     isolate: Annotated[bool, _Http("--isolate", help="Each reward in a process of its own.")] = False,
     cache: Annotated[Path | None, _Http("--cache", help="File of scores to be kept, as of `assay score`.")] = None,
@@ -142,6 +143,7 @@ def serve(
         upstream=read_upstream(upstream, upstream_key, budget),
         form=None if template is None else untemplate_of(template),
         drain=drain,
+        workers=workers,
         alone=workers == 1 and engine == "here",
         prefix_bytes=keep_prompts * MEBIBYTE,
         threads=threads,
@@ -192,6 +194,7 @@ class Site:
     form: Untemplate | None
     drain: float
     alone: bool
+    workers: int = 1
     prefix_bytes: int = 256 * MEBIBYTE
     threads: int | None = None
 
@@ -205,14 +208,24 @@ class Site:
             for name, reference in self.rewards
         ]
         cache = None if self.cache is None else ScoreCache(self.cache)
-        return Service(entries, limits=self.limits, cache=cache)
+        return Service(entries, limits=self.limits, cache=cache, cores=self.cores())
 
-    def loaded(self, reference: str) -> Any:
-        """A reward, on its device; its arithmetic leaves a core to the answering unless OMP_NUM_THREADS is set."""
+    def cores(self) -> Cores | None:
+        """This process's share of the machine; None where the number of threads is given, or OMP_NUM_THREADS is set."""
         import torch
 
-        if self.threads is not None or "OMP_NUM_THREADS" not in os.environ:
-            torch.set_num_threads(self.threads or max(1, (os.cpu_count() or 1) - 1))
+        from assay.serving.cores import Cores
+
+        if self.threads is not None or "OMP_NUM_THREADS" in os.environ:
+            return None
+        return Cores(max(1, torch.get_num_threads() // self.workers))
+
+    def loaded(self, reference: str) -> Any:
+        """A reward, on its device."""
+        import torch
+
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
         return open_reward(reference, self.device, self.dtype, self.seed)
 
     def described(self) -> list[dict[str, Any]]:
@@ -310,9 +323,15 @@ def named_rewards(references: list[str], named: list[str]) -> tuple[tuple[str, s
 
 
 def _named(text: str) -> tuple[str, str]:
+    from assay.serving.catalogue import check_name
+
     name, mark, reference = text.partition("=")
-    if not mark or not name or not reference or _UNFIT.search(name):
-        raise UsageError(f"--name {text}: write NAME=REWARD, the name of letters, digits and . _ -")
+    if not mark or not reference:
+        raise UsageError(f"--name {text}: write NAME=REWARD")
+    try:
+        check_name(name)
+    except ValueError as error:
+        raise UsageError(f"--name {text}: {error}") from error
     return name, reference
 
 

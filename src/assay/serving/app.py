@@ -168,7 +168,7 @@ def _close_versions(app: FastAPI, why: str) -> None:
         return problem("forbidden", why, 403)
 
     for action in _CHANGES:
-        route = APIRoute(f"/v1/rewards/{{name}}/{action}", closed, methods=["POST"], include_in_schema=False)
+        route = APIRoute(f"/v1/rewards/{{name:path}}/{action}", closed, methods=["POST"], include_in_schema=False)
         app.router.routes.insert(0, route)
 
 

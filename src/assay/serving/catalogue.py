@@ -9,18 +9,19 @@ from typing import Generic, TypeVar
 from assay.serving.problems import Unavailable, UnknownReward, Unprocessable
 
 V = TypeVar("V")
-_NAME = re.compile(r"[A-Za-z0-9](?:[\w.\-]*[A-Za-z0-9])?")
+_PART = r"[A-Za-z0-9](?:[A-Za-z0-9_.\-]*[A-Za-z0-9])?"
+_NAME = re.compile(rf"/?{_PART}(?:/{_PART})*")
 _PREFIX = re.compile(r"[0-9a-f]{8,64}")
 
 
 def check_name(name: str) -> None:
-    """A name can stand in an address and before ``@``.
+    """A name can stand in an address and before ``@``; it may be a hub id or a directory, as some clients send.
 
     Raises:
         ValueError: it cannot.
     """
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} names no reward: letters, digits and . _ - between them")
+        raise ValueError(f"{name!r} names no reward: letters and digits, . _ - between them, / between parts")
 
 
 class Catalogue(Generic[V]):

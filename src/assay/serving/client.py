@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, cast, final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from assay.models.endpoints.patience import Patience, Turnstile, retry_after
 from assay.models.endpoints.transport import Reply, Request, Transport, TransportError, network
@@ -305,6 +305,7 @@ def connect(url: str, reward: str | None = None, **given: Any) -> RemoteReward:
 
 def from_reference(reference: str, **given: Any) -> RemoteReward:
     """`connect` to ``http(s)://host:port/NAME`` or ``.../NAME@fingerprint``; without a NAME the server's first reward.
+    A ``/`` in a name is written ``%2F``.
 
     Raises:
         RemoteError: the server cannot be asked, or has no such reward.
@@ -312,7 +313,7 @@ def from_reference(reference: str, **given: Any) -> RemoteReward:
     """
     parts = urlsplit(reference)
     path, _, name = parts.path.rstrip("/").rpartition("/")
-    return connect(f"{parts.scheme}://{parts.netloc}{path}", name or None, **given)
+    return connect(f"{parts.scheme}://{parts.netloc}{path}", unquote(name) or None, **given)
 
 
 def _apart(records: Sequence[Record]) -> Sequence[Record]:

@@ -17,6 +17,7 @@ from assay.runs.files import StorageError
 from assay.runs.score_cache import CacheError, ScoreCache
 from assay.scores import Status
 from assay.serving.batching import Known, Measure, Work, add_units, add_whole, known, work_of
+from assay.serving.cores import Cores
 from assay.serving.metrics import LaneMetrics, Metrics
 from assay.serving.problems import Overloaded, TooLarge, Unavailable
 from assay.serving.queue import Batch, Queue, QueueLimits, Request, Row, abstention
@@ -73,11 +74,12 @@ class Lane:
     no longer those that it was started from stays down.
     """
 
-    def __init__(self, entry: Entry, limits: QueueLimits, shelf: Shelf) -> None:
+    def __init__(self, entry: Entry, limits: QueueLimits, shelf: Shelf, cores: Cores | None = None) -> None:
         self.entry = entry
         self.queue = Queue(limits)
         self._limits = limits
         self._shelf = shelf
+        self._cores = cores
         self._measure = Measure()
         self._engine = engine_of(entry, limits.hang)
         self._thread = Thread(f"assay-{entry.name}")
@@ -284,7 +286,8 @@ class Lane:
             self.metrics.waiting.observe(began - request.arrived)
         try:
             work = work_of(batch.units)
-            done = await self._thread.run(self._computed, work)
+            threads = None if self._cores is None else self._cores.threads()
+            done = await self._thread.run(self._computed, work, threads)
         except EngineError as error:
             _give_up(batch, Status.UNAVAILABLE, str(error))
             await self._revive(str(error))
@@ -297,8 +300,8 @@ class Lane:
             handing.add_done_callback(self._handing.discard)
             self._count(batch, work, done, loop.time() - began)
 
-    def _computed(self, work: Work) -> Done:
-        done = self._engine.compute(work.pieces)
+    def _computed(self, work: Work, threads: int | None) -> Done:
+        done = self._engine.compute(work.pieces, threads)
         self._shelf.keep(self.facts.fingerprint, work, done.rows)
         return done
 

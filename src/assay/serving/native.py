@@ -133,8 +133,8 @@ def native_routes(service: Service, policy: MediaPolicy) -> APIRouter:
     router.add_api_route("/v1/scores", scores, methods=["POST"], responses=rows)
     router.add_api_route("/v1/scores/stream", stream, methods=["POST"], responses=lines, openapi_extra=taken)
     router.add_api_route("/v1/rewards", rewards, methods=["GET"])
-    router.add_api_route("/v1/rewards/{name}/promote", promote, methods=["POST"], responses=versions)
-    router.add_api_route("/v1/rewards/{name}/rollback", rollback, methods=["POST"], responses=versions)
+    router.add_api_route("/v1/rewards/{name:path}/promote", promote, methods=["POST"], responses=versions)
+    router.add_api_route("/v1/rewards/{name:path}/rollback", rollback, methods=["POST"], responses=versions)
     return router
 
 

@@ -14,6 +14,7 @@ from assay.runs.reading import scores_from
 from assay.runs.score_cache import ScoreCache
 from assay.scores import Scores
 from assay.serving.catalogue import Catalogue, check_name
+from assay.serving.cores import Cores
 from assay.serving.lanes import Lane, Shelf
 from assay.serving.metrics import Metrics
 from assay.serving.problems import Draining, ServiceError, Unprocessable
@@ -59,10 +60,16 @@ class Service:
     turns response by response, so that a large request does not hold up small ones. ``limits`` bound each version.
 
     Each reward computes in a thread of its own, or, where its entry says ``isolated``, in a process of its own.
+    ``cores`` says how many threads its arithmetic gets; without it they are what torch takes.
     """
 
     def __init__(
-        self, entries: Sequence[Entry], *, limits: QueueLimits = _LIMITS, cache: ScoreCache | None = None
+        self,
+        entries: Sequence[Entry],
+        *,
+        limits: QueueLimits = _LIMITS,
+        cache: ScoreCache | None = None,
+        cores: Cores | None = None,
     ) -> None:
         if not entries:
             raise ValueError("a service serves at least one reward")
@@ -71,6 +78,7 @@ class Service:
         self._entries = tuple(entries)
         self._limits = limits
         self._cache = cache
+        self._cores = cores
         self._metrics = Metrics()
         self._catalogue = Catalogue[Lane](lambda lane: lane.facts.fingerprint)
         self._lanes: list[Lane] = []
@@ -91,7 +99,7 @@ class Service:
         if self._shelf is not None:
             raise RuntimeError("a service is started once")
         self._shelf = Shelf(self._cache, Thread("assay-shelf"), self._metrics)
-        self._lanes = [Lane(entry, self._limits, self._shelf) for entry in self._entries]
+        self._lanes = [Lane(entry, self._limits, self._shelf, self._cores) for entry in self._entries]
         apart = [asyncio.ensure_future(lane.open()) for lane in self._lanes if lane.entry.isolated]
         try:
             for lane in self._lanes:

@@ -18,8 +18,12 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, ParamSpec, Protocol, TypeVar, cast, final
 
+import torch
+
+from assay.records import Record
 from assay.records.record import Message
 from assay.rewards.base import Reward, fingerprint, name_of, spec_of
+from assay.rewards.batches import score_each
 from assay.rewards.learned import LearnedReward
 from assay.rewards.parts import keeping_prefixes, with_learned
 from assay.scores import Status
@@ -30,6 +34,7 @@ from assay.spec import Spec
 P = ParamSpec("P")
 T = TypeVar("T")
 _SAMPLE = 4_096
+_FIRST = Record.of("Hello!", ["Good morning.", "Hello to you, too."])
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +76,8 @@ class Engine(Protocol):
         """Load it, again if it was open before."""
         ...
 
-    def compute(self, pieces: Sequence[Piece]) -> Done:
-        """Judge.
+    def compute(self, pieces: Sequence[Piece], threads: int | None = None) -> Done:
+        """Judge, with so many threads of arithmetic on a CPU; None: as many as there are.
 
         Raises:
             EngineError: what computes has died.
@@ -117,13 +122,17 @@ class _Loaded:
             return each
 
         with_learned(reward, note)
+        for each in learned:
+            score_each(each, [_FIRST])  # what a model does once, such as its self-check, is done before it is ready
         return _Loaded(reward, getattr(learned[0].backbone, "tokenizer", None) if learned else None)
 
     @property
     def facts(self) -> Facts:
         return Facts(fingerprint(self.reward), name_of(self.reward), spec_of(self.reward))
 
-    def judge(self, pieces: Sequence[Piece]) -> Done:
+    def judge(self, pieces: Sequence[Piece], threads: int | None) -> Done:
+        if threads is not None and threads != torch.get_num_threads():
+            torch.set_num_threads(threads)
         return Done(judged(self.reward, pieces), self._sample(pieces[0].record.prompt))
 
     def _sample(self, messages: Sequence[Message]) -> tuple[int, int]:
@@ -146,9 +155,9 @@ class _Here:
         self._loaded = _Loaded.of(self._entry)
         return self._loaded.facts
 
-    def compute(self, pieces: Sequence[Piece]) -> Done:
+    def compute(self, pieces: Sequence[Piece], threads: int | None = None) -> Done:
         assert self._loaded is not None
-        return self._loaded.judge(pieces)
+        return self._loaded.judge(pieces, threads)
 
     def close(self) -> None:
         self._loaded = None
@@ -184,25 +193,25 @@ class _Apart:
         self.close()
         raise EngineError(f"{self._entry.name} could not be loaded: {found}")
 
-    def compute(self, pieces: Sequence[Piece]) -> Done:
+    def compute(self, pieces: Sequence[Piece], threads: int | None = None) -> Done:
         if self._pipe is None:
             raise EngineError("its process is not running")
         try:
-            message = pickle.dumps(pieces, protocol=pickle.HIGHEST_PROTOCOL)
+            message = pickle.dumps((pieces, threads), protocol=pickle.HIGHEST_PROTOCOL)
         except Exception as error:  # noqa: BLE001 - what a column holds may refuse in any way
-            return self._each(pieces, _line(error))
+            return self._each(pieces, threads, _line(error))
         try:
             self._pipe.send_bytes(message)
         except OSError:
             raise self._death() from None
         found = self._received(self._hang)
-        return found if isinstance(found, Done) else self._each(pieces, str(found))
+        return found if isinstance(found, Done) else self._each(pieces, threads, str(found))
 
-    def _each(self, pieces: Sequence[Piece], why: str) -> Done:
+    def _each(self, pieces: Sequence[Piece], threads: int | None, why: str) -> Done:
         """Pieces that cannot go through the pipe together, one by one; one that cannot go by itself has failed."""
         if len(pieces) == 1:
             return Done([abstention(Status.FAILED, why)] * len(pieces[0].record.responses))
-        return Done([row for piece in pieces for row in self.compute([piece]).rows])
+        return Done([row for piece in pieces for row in self.compute([piece], threads).rows])
 
     def close(self) -> None:
         process, pipe, self._process, self._pipe = self._process, self._pipe, None, None
@@ -280,8 +289,9 @@ def _serve(pipe: Connection, entry: Entry) -> None:
 
 def _answer(loaded: _Loaded, message: bytes) -> Done | str:
     try:
-        pieces: Sequence[Piece] = pickle.loads(message)  # noqa: S301 - from our own parent
-        return loaded.judge(pieces)
+        pieces: Sequence[Piece]
+        pieces, threads = pickle.loads(message)  # noqa: S301 - from our own parent
+        return loaded.judge(pieces, threads)
     except Exception as error:  # noqa: BLE001 - a message that cannot be read is its rows' failure
         return _line(error)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import parse_qsl
 
+from assay.models.endpoints.written_out import OPTIONS, endpoint_of
 from assay.rewards.base import Reward
 from assay.rewards.judges.aspects import ANSWERS, PICTURES, aspects
 from assay.rewards.judges.listwise import listwise
@@ -26,23 +27,20 @@ if TYPE_CHECKING:
     from assay.models.answering import LocalModel
 
 _FORM = re.compile(r"judge:(?P<model>[^?]+?)(?:@(?P<url>https?://[^?\s]+))?(?:\?(?P<options>.*))?", re.DOTALL)
-_NUMBERS: Mapping[str, Callable[[str], Any]] = {
+_OPTIONS: Mapping[str, Callable[[str], Any]] = {
+    "ask": str,
+    "by": str,
+    "column": str,
+    "criterion": str,
     "k": int,
     "high": int,
     "seed": int,
     "rounds": int,
     "orders": int,
-    "max_tokens": int,
-    "at_once": int,
-    "tokens": int,
-    "temperature": float,
     "together": int,
     "schema": int,
-    "money": float,
-    "price_read": float,
-    "price_written": float,
+    **OPTIONS,
 }
-_WORDS = ("ask", "by", "column", "criterion", "key", "replay")
 _LONGEST = 512
 _TOGETHER = ("rubric", "answers", "pictures")
 
@@ -110,8 +108,6 @@ def from_reference(text: str, *, device: str | torch.device = "auto", dtype: str
         raise JudgeReferenceError(f"{text!r} does not read judge:MODEL@URL?option=value, or judge:DIRECTORY")
     given = _options(found["options"] or "")
     name, url = found["model"], found["url"]
-    from assay.models.endpoints.written_out import endpoint_of
-
     model = _local(name, given, device, dtype) if url is None else endpoint_of(name, url, given)
     if given["ask"] == "listwise":
         return listwise(model, orders=given["orders"], seed=given["seed"])
@@ -119,15 +115,14 @@ def from_reference(text: str, *, device: str | torch.device = "auto", dtype: str
 
 
 def _options(text: str) -> dict[str, Any]:
-    given: dict[str, Any] = {"ask": "pointwise", "by": "", "column": "", "criterion": "", "key": None, "replay": None}
-    given |= {"k": 1, "high": 5, "seed": 0, "rounds": 4, "orders": 2, "max_tokens": _LONGEST, "at_once": 8}
-    given |= {"together": 0, "schema": 0}
-    given |= {"tokens": None, "temperature": None, "money": None, "price_read": None, "price_written": None}
+    given: dict[str, Any] = {**dict.fromkeys(OPTIONS), "max_tokens": _LONGEST, "at_once": 8}
+    given |= {"ask": "pointwise", "by": "", "column": "", "criterion": ""}
+    given |= {"k": 1, "high": 5, "seed": 0, "rounds": 4, "orders": 2, "together": 0, "schema": 0}
     for name, value in parse_qsl(text, keep_blank_values=True):
         if name not in given:
-            raise JudgeReferenceError(f"a judge has no option {name!r}; there are {', '.join((*_WORDS, *_NUMBERS))}")
+            raise JudgeReferenceError(f"a judge has no option {name!r}; there are {', '.join(_OPTIONS)}")
         try:
-            given[name] = _NUMBERS.get(name, str)(value)
+            given[name] = _OPTIONS[name](value)
         except ValueError as error:
             raise JudgeReferenceError(f"option {name}={value} of a judge is no number") from error
     if given["ask"] not in (*ASKS, "listwise"):
