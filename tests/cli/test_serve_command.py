@@ -287,6 +287,8 @@ def test_tokens_come_from_a_file_and_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("ASSAY_TOKENS", "third-token, first-token")
     assert read_tokens(file) == ("first-token", "second-token", "third-token")
     assert read_tokens(None) == ("third-token", "first-token")
+    file.write_bytes(b"\xef\xbb\xbffourth:token\r\n")
+    assert read_tokens(file)[0] == "fourth:token"
     for wrong in ("short", "with space in it", "ünicode-token", "# nothing"):
         file.write_text(wrong)
         with pytest.raises(UsageError):

@@ -61,8 +61,9 @@ def test_a_picture_by_a_path_is_still_refused(http):
 
 
 def test_fields_of_its_clients_that_change_nothing_are_taken(http):
-    nothing = {"activation": False, "request_id": "r", "truncate_prompt_tokens": None, "max_tokens_per_doc": None}
-    (row,) = ranked(http, query="q", documents=["a"], priority=3, user="u", **nothing)["results"]
+    nothing = {"activation": False, "request_id": "r", "truncate_prompt_tokens": None}
+    nothing |= {"max_tokens_per_doc": None, "max_tokens_per_query": 0}
+    (row,) = ranked(http, query="q", documents="a", priority=3, user="u", **nothing)["results"]
     assert row["relevance_score"] == offline([Record.of("q", ["a"])])[0]
     for cut in ({"max_tokens_per_doc": 4096}, {"truncate_prompt_tokens": 5}, {"activation": True}):
         body = {"query": "q", "documents": ["a"], "use_activation": False, **cut}

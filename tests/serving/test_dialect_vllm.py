@@ -113,6 +113,11 @@ class TestScore:
         assert answer.status_code == 422
         assert next(iter(more)) in answer.json()["error"]["message"]
 
+    def test_that_nothing_is_cut_may_be_said(self, http):
+        answer = raw(http, text_1="a", text_2="b", max_tokens_per_query=0, max_tokens_per_doc=0)
+        assert scores(answer) == offline([Record.of("a", ["b"])])
+        assert http.post("/score", json={"text_1": "a", "text_2": "b", "max_tokens_per_doc": 9}).status_code == 422
+
     def test_native_and_vllm_agree(self, http):
         rows = http.post("/v1/scores", json={"records": [{"prompt": "ask", "responses": ["a", "bb"]}]}).json()["rows"]
         assert scores(raw(http, text_1="ask", text_2=["a", "bb"])) == [row["value"] for row in rows]

@@ -350,7 +350,7 @@ def read_tokens(file: Path | None) -> tuple[str, ...]:
     Raises:
         UsageError: a file without one, or one that is short or holds spaces.
     """
-    lines = [] if file is None else file.read_text(encoding="utf-8").splitlines()
+    lines = [] if file is None else file.read_text(encoding="utf-8-sig").splitlines()
     found = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if file is not None and not found:
         raise UsageError(f"{file}: no token in it; write one a line")

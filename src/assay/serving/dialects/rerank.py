@@ -11,6 +11,7 @@ references of Jina's and Cohere's APIs.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import APIRouter, Body, Request, Response
@@ -19,7 +20,7 @@ from pydantic import Field, model_validator
 from assay.records import Record
 from assay.records import Response as Answer
 from assay.rewards.columns import Judgement
-from assay.serving.dialects.asking import model_of, named_after, number, with_reason
+from assay.serving.dialects.asking import as_list, model_of, named_after, number, with_reason
 from assay.serving.dialects.vllm import Activated, Content, Text, turn
 from assay.serving.policy import Allowance, MediaPolicy
 from assay.serving.protocol import RED_PIXEL, Strict
@@ -52,11 +53,10 @@ class RerankRequest(Activated):
     """A query and documents."""
 
     query: Item
-    documents: Annotated[list[Item], Field(min_length=1)]
+    documents: Item | Annotated[list[Item], Field(min_length=1)]
     top_n: Annotated[int | None, Field(ge=0, description="How many are returned; none or 0: all.")] = None
     return_documents: bool = True
     priority: int | None = None
-    max_tokens_per_doc: Annotated[None, Field(description="Nothing is truncated here.")] = None
 
 
 _EXAMPLES: dict[str, Any] = {
@@ -81,7 +81,8 @@ def rerank_routes(service: Service, policy: MediaPolicy) -> APIRouter:
         async def work() -> Response:
             allowance = Allowance(policy)
             query = await turn(_content(body.query), "user", policy, allowance)
-            answers = [Answer(await turn(_content(each), "assistant", policy, allowance)) for each in body.documents]
+            given: list[str | Document | Content] = as_list(body.documents)
+            answers = [Answer(await turn(_content(each), "assistant", policy, allowance)) for each in given]
             record = Record("0", query, tuple(answers))
             outcome = await scored(service, body.model, [record])
             (judged,) = outcome.judgements()
@@ -91,7 +92,7 @@ def rerank_routes(service: Service, policy: MediaPolicy) -> APIRouter:
                     "id": named_after("rerank"),
                     "object": "list",
                     "model": model_of(outcome.served),
-                    "results": _results(body, judged),
+                    "results": _results(body, given, judged),
                     "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
                     "meta": {"api_version": {"version": "2"}, "billed_units": {"search_units": 1}},
                 }
@@ -104,7 +105,9 @@ def rerank_routes(service: Service, policy: MediaPolicy) -> APIRouter:
     return router
 
 
-def _results(body: RerankRequest, judged: list[Judgement]) -> list[dict[str, Any]]:
+def _results(
+    body: RerankRequest, documents: Sequence[str | Document | Content], judged: list[Judgement]
+) -> list[dict[str, Any]]:
     ranked = sorted(enumerate(judged), key=lambda each: (each[1].value is None, -(each[1].value or 0.0), each[0]))
     rows: list[dict[str, Any]] = []
     for index, judgement in ranked[: body.top_n or None]:
@@ -113,7 +116,7 @@ def _results(body: RerankRequest, judged: list[Judgement]) -> list[dict[str, Any
             "relevance_score": number(judgement.value, body.activated),
         }
         if body.return_documents:
-            row["document"] = _shown(body.documents[index])
+            row["document"] = _shown(documents[index])
         rows.append(with_reason(row, judgement))
     return rows
 

@@ -44,6 +44,9 @@ from assay.serving.templated import Untemplate, record_of_text
 Text: TypeAlias = Annotated[str, Field(max_length=64 * 2**20)]
 
 
+Uncut: TypeAlias = Annotated[Literal[0] | None, Field(description="0 or null: nothing is truncated here.")]
+
+
 class Content(Strict):
     """Text and media in order, as the content of a message."""
 
@@ -65,6 +68,8 @@ class Activated(Strict):
     user: str | None = None
     request_id: str | None = None
     truncate_prompt_tokens: Annotated[None, Field(description="Nothing is truncated here.")] = None
+    max_tokens_per_query: Uncut = None
+    max_tokens_per_doc: Uncut = None
 
     @model_validator(mode="after")
     def agree(self) -> Activated:
