@@ -2,13 +2,24 @@
 
 import base64
 import math
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 from asked import client, offline, told
+from served_rewards import Told as Counted
 
 from assay.records import Record
+from assay.serving.app import create_app
+from assay.serving.loopback import on_loopback
+from assay.serving.policy import MediaPolicy
 from assay.serving.protocol import RED_PIXEL
+from assay.serving.queue import QueueLimits
+from assay.serving.service import Entry, Service
 from assay.serving.templated import Untemplate
+from assay.spec import Spec
 
 CHATML = Untemplate(
     openings=(("<|im_start|>system\n", "<|im_end|>\n<|im_start|>user\n"), ("<|im_start|>user\n",)),
@@ -217,6 +228,38 @@ class TestUniRL:
             assert body["results"][1] == {}
             assert body["errors"][1].keys() == {"two"}
             assert "unreadable_media" in body["errors"][1]["two"]
+
+    def test_where_one_reward_refuses_the_others_do_not_compute_in_vain(self):
+        sees = Spec(modalities=frozenset({"text", "image"}))
+        gate = threading.Event()
+        full, free = Counted(sees, gate=gate), Counted(sees, gate=gate)
+        entries = [Entry("full", lambda: full), Entry("free", lambda: free)]
+        service = Service(entries, limits=QueueLimits(tokens=1_000, batch_tokens=1))
+        with on_loopback(create_app(service, policy=MediaPolicy())) as url, ThreadPoolExecutor(8) as pool:
+            while httpx.get(f"{url}/ready").status_code != 200:
+                time.sleep(0.01)
+
+            def ask(*rewards):
+                item = self.item(rewards=rewards)
+                return httpx.post(f"{url}/score", json={"protocol_version": "1", "requests": [item]}, timeout=30)
+
+            try:
+                ends = time.monotonic() + 20
+                accepted = [pool.submit(ask, "full"), pool.submit(ask, "free")]
+                while not (full.calls and free.calls):
+                    assert time.monotonic() < ends
+                    time.sleep(0.01)
+                waiting = [pool.submit(ask, "full") for _ in range(3)]
+                while sum(each.done() for each in waiting) < 2:
+                    assert time.monotonic() < ends
+                    time.sleep(0.01)
+                assert ask("full", "free").status_code == 429
+            finally:
+                gate.set()
+            assert sorted(each.result().status_code for each in waiting) == [200, 429, 429]
+            assert {each.result().status_code for each in accepted} == {200}
+            assert ask("free").status_code == 200
+        assert len(free.calls) == 2
 
     def test_an_earlier_turn_is_the_conversation_before(self, http):
         item = self.item()

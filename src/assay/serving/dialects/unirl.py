@@ -121,7 +121,12 @@ async def unirl_answer(service: Service, policy: MediaPolicy, body: UnirlRequest
         _known(service, name)
     allowance = Allowance(policy)
     rows = [await _row(item, place, policy, allowance) for place, item in enumerate(body.requests)]
-    found = await asyncio.gather(*(scored(service, name, [rows[i] for i in places]) for name, places in asked.items()))
+    tasks = [asyncio.ensure_future(scored(service, name, [rows[i] for i in places])) for name, places in asked.items()]
+    try:
+        found = await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:  # where one reward refuses, the whole is asked again
+            task.cancel()
     results: list[dict[str, dict[str, float]]] = [{} for _ in rows]
     errors: list[dict[str, str]] = [{} for _ in rows]
     for (name, places), outcome in zip(asked.items(), found, strict=True):
