@@ -185,7 +185,7 @@ def test_a_compressed_stream_is_refused_and_one_that_is_not_is_taken(http):
     "address",
     [
         RED[:40] + "\r\n" + RED[40:60] + "\n " + RED[60:],
-        RED.replace("data:image/png;base64", "DATA:image/png;BASE64"),
+        RED.replace("base64", "BASE64"),
         RED.replace("image/png", "image/png;charset=utf-8"),
         RED.replace("image/png", ""),
     ],

@@ -67,7 +67,7 @@ def _holding(kind: Kind, data: bytes) -> Part:
 
 
 def _from_address(kind: Kind, value: str, root: Path) -> Part:
-    if is_data_uri(value):
+    if value.startswith("data:"):
         return _holding(kind, _from_data_uri(value))
     if value.startswith(("http://", "https://")):
         raise BadRowError("remote_media", f"the {kind} is a web address", "download it and give its path")
@@ -78,11 +78,6 @@ def _from_address(kind: Kind, value: str, root: Path) -> Part:
             "bad_media", f"an empty path where {_article(kind)} belongs", "give the path, or remove the tag"
         )
     return _at(kind, root / value)
-
-
-def is_data_uri(value: str) -> bool:
-    """Whether an address holds its content itself."""
-    return value[:5].lower() == "data:"
 
 
 def _from_data_uri(value: str) -> bytes:

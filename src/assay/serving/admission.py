@@ -15,7 +15,7 @@ from typing import Any, cast, final
 
 from assay.media import Audio, Image, MediaError, Part, Video
 from assay.records import Record
-from assay.records.attachments import Kind, from_base64, is_data_uri, kind_of
+from assay.records.attachments import Kind, from_base64, kind_of
 from assay.records.chat import carried
 from assay.records.formats.base import Origin
 from assay.records.formats.native import to_record
@@ -79,7 +79,7 @@ async def _admitted(kind: Kind, value: Any, policy: MediaPolicy, allowance: Allo
         return await asyncio.to_thread(_held, kind, bytes(value), policy)
     if not isinstance(value, str) or not value:
         raise refused("bad_media", f"{type(value).__name__} where {_named(kind)} belongs; give a data URI or base64")
-    if is_data_uri(value):
+    if value.startswith("data:"):
         return await asyncio.to_thread(_from_data_uri, kind, value, policy)
     if value[:8].lower().startswith(("http:", "https:")):
         return await _fetched(kind, value, policy, allowance)
