@@ -192,7 +192,8 @@ def test_a_remote_reward_is_a_value(url):
 
     one, two = RemoteReward(url, "words"), RemoteReward(url + "/", "words")
     assert one == two
-    assert "secret" not in repr(RemoteReward(url, token="secret"))
+    assert repr(RemoteReward(url, "words", token="secret", batch=3)) == f"RemoteReward({url!r}, 'words')"
+    assert repr(RemoteReward(url, follow=True)) == f"RemoteReward({url!r}, None, follow=True)"
     copied = pickle.loads(pickle.dumps(connect(url, "words")))
     assert len(copied(RECORDS[:1])) == 3
 

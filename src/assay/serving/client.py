@@ -104,6 +104,10 @@ class RemoteReward:
             raise ValueError("batch, at_once, seconds and within are positive")
         object.__setattr__(self, "url", self.url.rstrip("/"))
 
+    def __repr__(self) -> str:
+        follow = ", follow=True" if self.follow else ""
+        return f"RemoteReward({self.url!r}, {self.reward!r}{follow})"
+
     @property
     def known(self) -> Known:
         """What the server says of the reward; asked for once.
