@@ -235,7 +235,7 @@ class RemoteReward:
             left = min(self.seconds + _GRACE, ends - time.monotonic())
             request = Request(self.url + path, body or b"", self._headers(), left, method="POST" if body else "GET")
             try:
-                reply = (self.transport or _shared(os.getpid())).send(request)
+                reply = (self.transport or _shared()).send(request)
             except TransportError as error:
                 found = Unsent(Status.TIMEOUT if error.late else Status.UNAVAILABLE, f"{self.url}: {error}")
                 if error.late:
@@ -336,9 +336,13 @@ def _apart(records: Sequence[Record]) -> Sequence[Record]:
     return found
 
 
+def _shared() -> Transport:
+    """The connections that all remote rewards of this process share; one that was forked makes its own."""
+    return _connections(os.getpid())
+
+
 @cache
-def _shared(process: int) -> Transport:
-    """The connections that all remote rewards of a process share; one that was forked makes its own."""
+def _connections(process: int) -> Transport:
     del process
     return network()
 
