@@ -70,6 +70,19 @@ def test_judging_goes_on_until_nothing_is_left(page):
     assert shown_in(client.post("/undo").text)
 
 
+def test_raters_at_once_are_not_asked_more_than_the_overlap(page):
+    annotation, ann = page(overlap=1)
+    bob = TestClient(ann.app, base_url="http://127.0.0.1")
+    seen = [shown_in(entered(client, name).get("/").text) for client, name in ((ann, "Ann"), (bob, "Bob"))]
+    asked = [annotation.judgements.shown(number).question for number in seen]
+    assert len(set(asked)) == 2
+    for client in (ann, bob):
+        while "Nothing is left" not in (text := client.get("/").text):
+            client.post("/judge", data={"shown": shown_in(text), "verdict": "tie"})
+    assert {len(said) for said in annotation.judgements.standing.values()} == {1}
+    assert len(annotation.judgements.answers()) == len(annotation.choice.questions)
+
+
 def test_the_page_does_not_say_which_response_is_which(page):
     annotation, client = page()
     text = entered(client).get("/").text

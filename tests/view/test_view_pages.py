@@ -234,6 +234,23 @@ def test_numbers_out_of_all_bounds_break_nothing(client, number):
         assert client.get(f"/media/{path}").status_code == 404
 
 
+@pytest.mark.parametrize("number", [-1, 25, 999_999])
+def test_a_place_outside_of_the_list_is_not_told(client, number):
+    assert "of 25" in client.get("/row?record=steps&at=24").text
+    assert "of 25" not in client.get(f"/row?record=steps&at={number}").text
+
+
+def test_a_place_before_the_first_is_the_first(client):
+    assert "row 1 of 25" in client.get("/at/-3").text
+
+
+@pytest.mark.parametrize("expression", ["0 < value < 1 < 2", "1 < 2 and value > 0", "not 1 > 2 and value > 0"])
+def test_a_filter_may_compare_numbers_alone_in_a_part_of_it(client, expression):
+    page = client.get("/", params={"keep": expression})
+    assert page.status_code == 200
+    assert page.text.count('class="open"') > 0
+
+
 def test_this_machine_has_its_loopback_names_alone(viewed):
     app = create_view(viewed, hosts_of("::1"))
     for host, status in (("[::1]:8400", 200), ("localhost:8400", 200), ("evil.example", 400)):

@@ -101,7 +101,7 @@ def score(
         judge = judge if kept is None else cached(judge, kept)
         summary = score_file(judge, records, output, batch=batch, resume=resume, progress=update, engine=pool)
     bad = report_bad_rows(records)
-    hits = None if kept is None else kept.counts.hits
+    hits = None if kept is None or pool is not None else kept.counts.hits  # workers count for themselves
     show(_facts(summary, bad, hits), as_json, _lines(summary, bad, hits))
     raise typer.Exit(int(summary.failures + bad > max_errors))
 
