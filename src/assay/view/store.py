@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shutil
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,9 @@ from assay.runs.files import write_whole
 Array = npt.NDArray[Any]
 _VERSION = 1
 _MAKING = threading.RLock()
+_FOLDER = re.compile(r".{1,40}-[0-9a-f]{16}", re.DOTALL)
+_OURS = frozenset({".column", ".up", ".down", ".u4", ".u8", ".sqlite", ".parquet", ".partial"})
+_DAY = 86_400.0
 
 
 def cache_folder() -> Path:
@@ -35,10 +41,38 @@ def state_of(path: Path) -> str:
 
 
 def folder_of(path: Path, cache: Path) -> Path:
-    """The folder of ``cache`` for ``path`` as it is now; made where it is not there."""
+    """The folder of ``cache`` for ``path`` as it is now; made where it is not there, and marked as used."""
     folder = cache / f"{path.name[:40]}-{state_of(path)}"
     folder.mkdir(parents=True, exist_ok=True)
+    os.utime(folder)
     return folder
+
+
+def prune(cache: Path, days: float = 30.0) -> list[Path]:
+    """Delete the folders that `folder_of` made in ``cache`` and that no page asked for in so many days; returns them.
+    A folder with anything else in it stays."""
+    dropped: list[Path] = []
+    for folder in sorted(cache.iterdir()) if cache.is_dir() else ():
+        if not _FOLDER.fullmatch(folder.name) or folder.is_symlink() or not folder.is_dir():
+            continue
+        used = folder.stat().st_mtime
+        if time.time() - used > days * _DAY and all(
+            each.is_file() and each.suffix in _OURS for each in folder.iterdir()
+        ):
+            shutil.rmtree(folder, ignore_errors=True)
+            dropped.append(folder)
+    return dropped
+
+
+def made_whole(path: Path, make: Callable[[Path], None]) -> None:
+    """Let ``make`` write a file beside ``path`` that takes its name when it is whole. Several processes may do so at
+    once: the last one stands."""
+    partial = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        make(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def kept(path: Path, dtype: str, make: Callable[[], Array]) -> Array:
@@ -46,7 +80,7 @@ def kept(path: Path, dtype: str, make: Callable[[], Array]) -> Array:
     with _MAKING:
         if not path.exists():
             array = make().astype(dtype, copy=False)
-            write_whole(path, lambda file: array.tofile(file))
+            made_whole(path, lambda partial: write_whole(partial, lambda file: array.tofile(file)))
     return mapped(path, dtype)
 
 
