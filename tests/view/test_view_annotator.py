@@ -111,6 +111,21 @@ def test_media_are_those_of_the_side(page):
     assert client.get(f"/media/{pictured.id}/prompt/0").headers["content-type"] == "image/png"
 
 
+def test_a_medium_that_is_lost_does_not_tell_its_name(page, folder):
+    annotation, client = page()
+    entered(client)
+    pictured = annotation.judgements.show("Ann", "0:0-1", (0, 1))
+    lost = folder / "pictures" / "red.png"
+    moved = lost.rename(folder / "elsewhere.png")
+    try:
+        assert "image: missing file" in client.get(f"/?shown={pictured.id}").text
+        reply = client.get(f"/media/{pictured.id}/prompt/0")
+        assert reply.status_code == 404
+        assert "red.png" not in reply.text
+    finally:
+        moved.rename(lost)
+
+
 def test_a_question_of_somebody_else_is_not_answered(page):
     annotation, client = page()
     other = annotation.judgements.show("Bob", "0:0-1", (0, 1))

@@ -175,7 +175,12 @@ def create_annotator(annotation: Annotation, hosts: Sequence[str] = LOOPBACK) ->
         part = _part(annotation, shown, side, place)
         if part is None or (frame is not None and frame < 0):
             raise HTTPException(404, "there is no such medium")
-        return send(part, request, frame)
+        try:
+            return send(part, request, frame)
+        except HTTPException as error:
+            if error.status_code == 404:  # its words name the file, which may name who wrote the response
+                raise HTTPException(404, "this medium cannot be read") from error
+            raise
 
     return app
 
