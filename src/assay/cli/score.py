@@ -61,7 +61,8 @@ def score(
         str, typer.Option("--engine", help="Where to score: here, or ray (a cluster, by RAY_ADDRESS, or this machine).")
     ] = "here",
     workers: Annotated[
-        int | None, typer.Option("--workers", help="With --engine ray: how many at once; all that fit, if not given.")
+        int | None,
+        typer.Option("--workers", help="With --engine ray: how many at once; all that fit, if not given.", min=1),
     ] = None,
     gpus: Annotated[float, typer.Option("--gpus", help="With --engine ray: GPUs of each worker.", min=0)] = 0.0,
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Skip data rows that cannot be read.")] = False,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
-from assay.runs.ray_engine import started
+from assay.runs.ray_engine import enter, started
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -70,7 +71,10 @@ def deploy(make: Callable[[], FastAPI], host: str, port: int, replicas: Replicas
     else:
         options["num_replicas"] = replicas.least
 
+    folder = os.getcwd()
+
     def build() -> FastAPI:  # Ray takes only a plain function for a builder
+        enter(folder)
         return make()
 
     deployment = serve.deployment(**options)(serve.ingress(build)(_Replica))
