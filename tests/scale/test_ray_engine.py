@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 from typer.testing import CliRunner
 
 from assay import testing
@@ -15,9 +16,10 @@ from assay.cli.main import app
 from assay.records import Record, read, write
 from assay.rewards.learned import LearnedReward
 from assay.rewards.load import load
-from assay.runs.ray_engine import RayEngine
+from assay.runs.ray_engine import ClusterError, RayEngine
 from assay.runs.score import score_file
 from assay.scores import Status
+from assay.serving.ray_app import Replicas, deploy
 
 RECORDS = 60
 
@@ -132,6 +134,17 @@ def test_relative_paths_begin_where_the_command_was_given(
     again = CliRunner().invoke(app, ["score", *command[1:3], "-o", "here.jsonl", "--cache", "kept.sqlite", "--json"])
     assert json.loads(again.stdout)["from_cache"] == 120
     assert Path("there.jsonl").read_bytes() == Path("here.jsonl").read_bytes()
+
+
+def test_gpus_that_will_never_come_are_not_waited_for(
+    cluster: None, saved: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    asked = RayEngine(partial(load, saved, device="cpu"), partial(read, data), gpus=1000.0)
+    with pytest.raises(ClusterError, match="1000 GPUs are asked for"):
+        next(asked(0, 8))
+    with pytest.raises(ClusterError, match="GPUs are asked for"):
+        deploy(FastAPI, "127.0.0.1", 8000, Replicas(gpus=1000.0))
 
 
 def test_without_ray_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch, data: Path, tmp_path: Path) -> None:

@@ -27,6 +27,10 @@ class EngineMissingError(ImportError):
     """Ray is not installed; the message names the extra."""
 
 
+class ClusterError(RuntimeError):
+    """The cluster cannot do what is asked of it; the message says what it lacks."""
+
+
 @final
 @dataclass(frozen=True)
 class RayEngine:
@@ -43,6 +47,7 @@ class RayEngine:
 
     Raises:
         EngineMissingError: when it is used and Ray is not installed.
+        ClusterError: when it is used and this machine, alone, has not the GPUs of one worker.
     """
 
     load: Callable[[], Reward]
@@ -53,6 +58,7 @@ class RayEngine:
 
     def __call__(self, first: int, batch: int) -> Iterator[tuple[list[dict[str, Any]], int]]:
         ray = started()
+        refuse_missing(ray, self.gpus)
         ends = _ends(self.read(), first, batch)
         context = ray.data.DataContext.get_current()
         context.execution_options.preserve_order = True
@@ -92,6 +98,19 @@ def started() -> Any:
     if not ray.is_initialized():
         cast("Any", ray).init(include_dashboard=False, log_to_driver=False, logging_level="warning")
     return ray
+
+
+def refuse_missing(ray: Any, gpus: float) -> None:
+    """Refuse what would wait forever: GPUs that a cluster of this machine alone, which does not grow, has not.
+
+    Raises:
+        ClusterError: it has fewer.
+    """
+    held = cast("dict[str, float]", ray.cluster_resources()).get("GPU", 0.0)
+    if held < gpus and "RAY_ADDRESS" not in os.environ:
+        raise ClusterError(
+            f"{gpus:g} GPUs are asked for and {held:g} are here; ask for fewer, or name a cluster by RAY_ADDRESS"
+        )
 
 
 def enter(folder: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
-from assay.runs.ray_engine import enter, started
+from assay.runs.ray_engine import enter, refuse_missing, started
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -51,9 +51,10 @@ def deploy(make: Callable[[], FastAPI], host: str, port: int, replicas: Replicas
 
     Raises:
         EngineMissingError: Ray is not installed.
+        ClusterError: this machine, alone, has not the GPUs of one replica.
         RuntimeError: no replica could start; the message has the last error.
     """
-    started()
+    refuse_missing(started(), replicas.gpus)
     serve: Any = __import__("ray.serve", fromlist=["serve"])
     serve.start(http_options={"host": host, "port": port})
     options: dict[str, Any] = {
