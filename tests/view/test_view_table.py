@@ -155,11 +155,15 @@ def test_scores_written_anew_are_read_anew(tmp_path):
 def test_what_nobody_looked_at_is_deleted(tmp_path):
     data, scores, _ = gallery(tmp_path)
     cache = tmp_path / "cache"
-    table, shelf = open_table(scores, cache), shelve(data, cache)
+    table, shelf = open_table(scores, cache), shelve(data, cache, limit=3)
     shelf.close()
+    add_derived(table)
+    for name in table.numbers:
+        table.order(name, descending=True)
+    (shelf.folder / ".77-records.sqlite").touch()
     other = cache / f"mine-{'0' * 16}"
     other.mkdir()
-    (other / "notes.txt").write_text("not of a page")
+    (other / "part.parquet").write_text("not of a page")
     (cache / "files").mkdir()
     assert prune(cache) == []
     for folder in cache.iterdir():

@@ -9,6 +9,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,10 @@ Array = npt.NDArray[Any]
 _VERSION = 1
 _MAKING = threading.RLock()
 _FOLDER = re.compile(r".{1,40}-[0-9a-f]{16}", re.DOTALL)
-_OURS = frozenset({".column", ".up", ".down", ".u4", ".u8", ".sqlite", ".parquet", ".partial"})
+_OURS = re.compile(
+    r"\.{0,2}(\d+-)?(table\.parquet|records(-\d+)?\.sqlite|(starts|hashes|places)\.u[48]|[0-9a-f]{12}\.(column|up|down))"
+    r"(\.partial)?"
+)
 _DAY = 86_400.0
 
 
@@ -53,15 +57,21 @@ def prune(cache: Path, days: float = 30.0) -> list[Path]:
     A folder with anything else in it stays."""
     dropped: list[Path] = []
     for folder in sorted(cache.iterdir()) if cache.is_dir() else ():
-        if not _FOLDER.fullmatch(folder.name) or folder.is_symlink() or not folder.is_dir():
-            continue
-        used = folder.stat().st_mtime
-        if time.time() - used > days * _DAY and all(
-            each.is_file() and each.suffix in _OURS for each in folder.iterdir()
-        ):
-            shutil.rmtree(folder, ignore_errors=True)
-            dropped.append(folder)
+        with suppress(FileNotFoundError):  # another process may prune at the same time
+            if _is_unused(folder, days):
+                shutil.rmtree(folder, ignore_errors=True)
+                dropped.append(folder)
     return dropped
+
+
+def _is_unused(folder: Path, days: float) -> bool:
+    if not _FOLDER.fullmatch(folder.name) or folder.is_symlink() or not folder.is_dir():
+        return False
+    return time.time() - folder.stat().st_mtime > days * _DAY and all(map(_is_ours, folder.iterdir()))
+
+
+def _is_ours(file: Path) -> bool:
+    return file.is_file() and _OURS.fullmatch(file.name) is not None
 
 
 def made_whole(path: Path, make: Callable[[Path], None]) -> None:
