@@ -100,7 +100,12 @@ def carried(part: Mapping[str, Any]) -> tuple[Kind, Any] | None:
 
 def _carried(fields: Mapping[str, Any], name: str, kind: Kind) -> Any:
     """What a typed part holds of a medium; None of a placeholder."""
-    return next((fields[key] for key in (name, kind, f"{kind}_url", *_CARRIERS) if fields.get(key)), None)
+    return next((fields[key] for key in (name, kind, f"{kind}_url", *_CARRIERS) if _is_given(fields.get(key))), None)
+
+
+def _is_given(value: Any) -> bool:
+    """Whether a field holds something; arrays and tensors, which have no one truth, do."""
+    return True if hasattr(value, "__array__") else bool(value)
 
 
 def kind_of_part(part: Any) -> Kind | None:
