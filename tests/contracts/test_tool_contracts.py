@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import copy
+import io
 import json
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import PIL.Image
 import pytest
 import torch
 
@@ -335,6 +337,41 @@ def test_a_grader_that_fails_is_a_status(result, status, said):
     found = score(openjudge.from_grader(Grades(result, [])), [RECORD])
     assert found.status == (status, status)
     assert said in found.messages[0]
+
+
+def test_a_graders_answer_that_makes_no_sense_is_a_status():
+    for result in (SimpleNamespace(score="high"), SimpleNamespace(rank=7), SimpleNamespace(rank=[None])):
+        found = score(openjudge.from_grader(Grades(result, [])), [RECORD])
+        assert found.status == (Status.FAILED, Status.FAILED)
+
+
+def test_a_grader_is_handed_pictures_in_the_format_that_it_is_told():
+    file = io.BytesIO()
+    PIL.Image.new("RGB", (8, 6), (80, 80, 80)).save(file, format="JPEG")
+    shown = Record.of([Image.from_bytes(file.getvalue()), "How bright?"], ["dark"])
+    grades = Grades(SimpleNamespace(score=1.0), [])
+    assert score(openjudge.from_grader(grades), [shown]).values.tolist() == [1.0]
+    sent = grades.seen[0]["query"][0]
+    with PIL.Image.open(io.BytesIO(base64.b64decode(sent.base64))) as opened:
+        assert (sent.format, opened.format, opened.size) == ("png", "PNG", (8, 6))
+
+
+def test_a_reward_that_compares_is_not_asked_about_one_response():
+    @dataclass(frozen=True)
+    class Compares:
+        spec = Spec(scale="within_group")
+
+        def __call__(self, records):
+            return scores_of(records, [float(len(r.text)) for record in records for r in record.responses])
+
+    with pytest.raises(ValueError, match="listwise=True"):
+        openjudge.grader(Compares())
+    ranked = asyncio.run(openjudge.grader(Compares(), listwise=True).aevaluate(query="q", responses=["a", "bb"]))
+    assert ranked.rank == [2, 1]
+    row = evaluation_row(("user", "q"), ("assistant", "a"))
+    with pytest.raises(ValueError, match="evaluated_all"):
+        eval_protocol.evaluated(Compares(), row)
+    assert eval_protocol.evaluated_all(Compares(), [row])[0].evaluation_result.score == 1.0
 
 
 def test_a_listwise_graders_ranks_are_scores_within_a_group():

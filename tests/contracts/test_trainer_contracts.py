@@ -22,7 +22,7 @@ from assay.adapters.media_index import media_of
 from assay.media import Image
 from assay.records import Preference, Record
 from assay.records.problems import BadRowError
-from assay.rewards.base import score, scores_of
+from assay.rewards.base import ContractError, score, scores_of
 from assay.rewards.rules import exact_match
 from assay.scores import Status
 from assay.spec import Spec
@@ -106,6 +106,40 @@ def test_openrlhf_a_query_without_its_prompt_is_no_row():
         function(["something else"], ["Q"], ["a"])
     said = openrlhf.reward_function(exact_match("answer"), on_abstain=worth(-1))(["other"], ["Q"], ["a"])
     assert (said["rewards"].item(), said["extra_logs"]["abstained"].item()) == (-1.0, 1.0)
+
+
+QWEN = "<|im_start|>user\n{}How bright?<|im_end|>\n<|im_start|>assistant\n"
+
+
+@pytest.mark.parametrize(
+    ("placeholder", "written"),
+    [
+        ("<|vision_start|><|image_pad|><|vision_end|>", f"<|vision_start|>{'<|image_pad|>' * 64}<|vision_end|>"),
+        ("<|vision_start|><|video_pad|><|vision_end|>", f"<|vision_start|>{'<|video_pad|>' * 9}<|vision_end|>"),
+        ("<start_of_image>", f"\n\n<start_of_image>{'<image_soft_token>' * 16}<end_of_image>\n\n"),
+        ("<|image|>", "<|image>" + "<|image|>" * 7 + "<image|>"),
+        ("<image>\n", "<image>" * 12 + "\n"),
+        ("", ""),
+    ],
+)
+def test_openrlhf_queries_hold_the_placeholders_as_the_processor_wrote_them(placeholder, written):
+    prompt, query = QWEN.format(placeholder * 2), QWEN.format(written * 2)
+    assert openrlhf.response_of(f"<s>{query}<|image_pad|> dark<|im_end|>\n", prompt) == "<|image_pad|> dark"
+    assert openrlhf.response_of(query.replace("bright", "dark"), prompt) is None
+    media = media_of({"row-3": {"prompt": "<image>How bright?", "images": [picture(240)]}}, key="label")
+    said = openrlhf.reward_function(Brightness(), media=media)([f"{query}light"], [prompt], ["row-3"])
+    assert said["rewards"].item() == pytest.approx(240 / 255)
+
+
+def test_openrlhf_a_prompt_may_be_empty():
+    assert openrlhf.response_of("all of it</s>", "") == "all of it"
+
+
+def test_openrlhf_scores_of_what_an_abstention_is_worth_stay_within_0_and_1():
+    function = openrlhf.reward_function(Ranged(9.0), on_abstain=worth(-7.0))
+    assert function(["q a"], ["q "], ["x"])["scores"].item() == 1.0
+    lost = function(["other"], ["q "], ["x"])
+    assert (lost["rewards"].item(), lost["scores"].item()) == (-7.0, 0.0)
 
 
 def test_openrlhf_media_by_the_label():
@@ -399,6 +433,29 @@ def test_flow_grpo_metadata_are_columns_of_rows_or_one_of_columns():
     assert seen == [("a", "x"), ("b", "y")] * 2 + [("a", None), ("b", None)]
 
 
+def test_flow_grpo_metadata_may_be_arrays_and_tensors():
+    seen = []
+
+    @dataclass(frozen=True)
+    class Seen(Brightness):
+        def __call__(self, records):
+            seen.extend(record.context.get("answer") for record in records)
+            return super().__call__(records)
+
+    function, images = flow_grpo.reward_function(Seen()), [picture(10), picture(20)]
+    function(images, ("a", "b"), {"answer": np.array(["x", "y"]), "seed": 7, "name": "ab"})
+    function(images, ("a", "b"), {"answer": torch.tensor([3, 4])})
+    function(images, ("a", "b"), np.array([{"answer": "v"}, {"answer": "w"}], dtype=object))
+    assert [getattr(one, "item", lambda one=one: one)() for one in seen] == ["x", "y", 3, 4, "v", "w"]
+
+
+def test_flow_grpo_floats_that_are_no_pixels_are_not_clamped_to_white():
+    with pytest.raises(AbstainedError, match="floats from 200 to 200"):
+        flow_grpo.reward_function(Brightness())(torch.full((1, 3, 6, 8), 200.0), ["a"], {})
+    rounded, _ = flow_grpo.reward_function(Brightness())(torch.full((1, 3, 6, 8), 1.001), ["a"], {})
+    assert rounded.tolist() == [1.0]
+
+
 def test_flow_grpo_videos_have_an_axis_of_frames():
     seen = []
 
@@ -437,3 +494,33 @@ def test_a_flow_grpo_function_becomes_a_reward():
     assert calls == [((2, 6, 8, 3), ["p", "p"]), ((1, 4, 4, 3), ["w"])]
     endless = score(flow_grpo.from_flow_grpo(lambda images, prompts, metadata: ([math.inf] * len(images), {})), [other])
     assert endless.status == (Status.NON_FINITE,)
+
+
+def test_what_a_flow_grpo_function_raises_is_the_status_of_its_row():
+    def picky(images, prompts, metadata):
+        for image in images:
+            if image.mean() > 200:
+                raise TimeoutError("too bright")
+        return [float(image.mean()) for image in images], {}
+
+    record = Record.of("p", [Image.from_pil(picture(grey)) for grey in (10, 240, 80)])
+    found = score(flow_grpo.from_flow_grpo(picky), [record])
+    assert found.status == (Status.OK, Status.TIMEOUT, Status.OK)
+    assert found.values[[0, 2]].tolist() == [10.0, 80.0]
+    assert found.messages[1] == "TimeoutError: too bright"
+    empty = score(flow_grpo.from_flow_grpo(picky), [])
+    assert len(empty) == 0
+
+
+@pytest.mark.parametrize("answer", [[0.5], [0.5] * 4, []])
+def test_a_flow_grpo_function_gives_one_score_a_picture(answer):
+    record = Record.of("p", [Image.from_pil(picture(grey)) for grey in (10, 240, 80)])
+    with pytest.raises(ContractError, match=f"{len(answer)} scores for 3 pictures"):
+        score(flow_grpo.from_flow_grpo(lambda images, prompts, metadata: (answer, {})), [record])
+
+
+def test_a_flow_grpo_function_that_gives_no_numbers_scores_nothing():
+    record = Record.of("p", [Image.from_pil(picture(10))])
+    for answer in ({"avg": [1.0]}, [None], ["good"], 3.0):
+        found = score(flow_grpo.from_flow_grpo(lambda images, prompts, metadata, said=answer: (said, {})), [record])
+        assert found.status == (Status.FAILED,)

@@ -20,7 +20,7 @@ from typing import Any, cast, final
 
 import torch
 
-from assay.adapters.asked import Asked, judged
+from assay.adapters.asked import Asked, judged, refuse_groups
 from assay.adapters.rows import Judgement
 from assay.adapters.waiting import waited
 from assay.media import Image, MediaError, Text
@@ -83,7 +83,12 @@ def grader(reward: Reward, name: str = "assay", *, listwise: bool = False, root:
     messages, or a list of texts and ``MLLMImage`` (with base64; an address is not fetched).
 
     Equal scores are ranked in the order of the responses, and ``metadata["tied"]`` says so.
+
+    Raises:
+        ValueError: the reward compares the responses of a prompt, and the grader is not ``listwise``.
     """
+    if not listwise:
+        refuse_groups(reward, "give listwise=True")
     grading = AssayGrading(reward, name, listwise, Path(root))
 
     async def evaluate(self: Any, **given: Any) -> Any:
@@ -149,12 +154,11 @@ class GraderReward:
 
     async def _graded(self, record: Record, responses: Sequence[Response]) -> list[tuple[float, Status, str]]:
         try:
-            result = await self.grader.aevaluate(**self._arguments(record, responses))
+            return _cells(await self.grader.aevaluate(**self._arguments(record, responses)), len(responses))
         except MediaError as error:
             return [(torch.nan, Status.UNREADABLE_MEDIA, str(error))] * len(responses)
         except Exception as error:  # noqa: BLE001 - a grader fails in its own way, and that is its row's failure
             return [(torch.nan, Status.FAILED, f"{type(error).__name__}: {error}")] * len(responses)
-        return _cells(result, len(responses))
 
     def _arguments(self, record: Record, responses: Sequence[Response]) -> dict[str, Any]:
         said = [_plain(response.messages) for response in responses]
@@ -206,7 +210,8 @@ def _plain(messages: Sequence[Message]) -> Any:
 def _mllm(part: Any) -> Any:
     if not isinstance(part, Image):
         raise TypeError(f"graders take texts and pictures, not a {type(part).__name__}")
-    fields = {"base64": base64.b64encode(part.read()).decode(), "format": "png"}
+    png = Image.from_pil(part.pil()).read()  # as rewards see it: upright, without transparency
+    fields = {"base64": base64.b64encode(png).decode(), "format": "png"}
     if importlib.util.find_spec("openjudge") is None:
         return SimpleNamespace(url=None, **fields)
     return importlib.import_module("openjudge.models.schema.qwen.mllmImage").MLLMImage(**fields)
