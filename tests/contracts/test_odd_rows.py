@@ -7,10 +7,11 @@ import PIL.Image
 import pytest
 import torch
 
-from assay.adapters import easyr1, openrlhf, slime, swift, verl
+from assay.adapters import easyr1, openrlhf, slime, swift, verl, verl_omni
 from assay.adapters.abstaining import AbstainedError
 from assay.adapters.rows import judge
 from assay.media import Image, Text, Video
+from assay.records import Record
 from assay.rewards import rules
 from assay.rewards.base import scores_of
 from assay.rewards.rules.judging import Abstention, Rule, judge_responses
@@ -165,6 +166,29 @@ def test_pictures_that_stand_in_verls_prompt_are_seen():
     assert verl.compute_score(SEEN)("toy", "a", "", {"prompt": prompt})["score"] == 1051
     with pytest.raises(AbstainedError, match="missing_context"):
         verl.compute_score(SEEN)("toy", "a", "", {"prompt": [{"role": "user", "content": "?"}]})
+
+
+def boxed(*items):
+    held = np.empty(len(items), dtype=object)
+    held[:] = items
+    return held
+
+
+def test_lists_that_pandas_made_arrays_are_lists_again():
+    parts = boxed({"type": "image", "image": HWC}, {"type": "text", "text": "?"})
+    prompt = boxed({"role": "system", "content": "Look."}, {"role": "user", "content": parts})
+    judged = judge(SEEN, [prompt, tuple(prompt)], ["a", "a"], images=[["left alone.png"], [HWC]])
+    assert [j.value for j in judged] == [1051, 1051]
+    assert verl.compute_score(SEEN)("toy", "a", "", {"prompt": prompt})["score"] == 1051
+    drawn = torch.full((3, 4, 6), LEVEL, dtype=torch.uint8)
+    asked = {"prompt": boxed({"role": "system", "content": "Draw."}, {"role": "user", "content": "A field."})}
+    assert verl_omni.compute_score(SEEN)("toy", drawn, "a field", asked)["score"] == 1051
+
+
+def test_media_that_stand_in_messages_are_not_taken_twice_from_their_column():
+    record = Record.of([Image.from_array(HWC), "?"], ["a"])
+    judged = judge(SEEN, [record.prompt, list(record.prompt)], ["a", "a"], images=[[HWC], [HWC]])
+    assert [j.value for j in judged] == [1051, 1051]
 
 
 def test_batches_of_nothing():

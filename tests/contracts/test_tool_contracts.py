@@ -434,6 +434,18 @@ def test_the_unirl_scorer_sends_pictures(server):
     assert found.status[2] is Status.UNSUPPORTED_MODALITY
 
 
+def test_a_unirl_answer_has_an_error_or_nan_for_each_item():
+    said = b"""{"results": [{"hpsv3": {"score": 7.1, "style": 2}}, {"hpsv3": {"score": NaN}}, {}],
+        "errors": [{}, {}, {"hpsv3": "out of memory"}]}"""
+    says = Says([(200, said)], [])
+    reward = http_scorers.unirl("http://scorer/score", "hpsv3", transport=says, patience=QUICK)
+    found = score(reward, [Record.of("p", [Image.from_bytes(png(grey)) for grey in (10, 80, 200)])])
+    assert found.status == (Status.OK, Status.NON_FINITE, Status.FAILED)
+    assert found.values[0].item() == pytest.approx(7.1)
+    assert found.messages[2] == "hpsv3: out of memory"
+    assert [one["required_rewards"] for one in says.seen[0]["requests"]] == [["hpsv3"]] * 3
+
+
 def test_the_vllm_scorer_asks_for_raw_logits_of_the_conversation(server):
     reward = http_scorers.vllm_classify("http://server/classify", "told", **server)
     record = Record.of([Image.from_bytes(png(10)), "How bright?"], ["dark", "bright"])

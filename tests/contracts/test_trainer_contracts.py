@@ -302,6 +302,9 @@ def test_slime_gives_a_float_a_list_or_a_dictionary():
     assert asyncio.run(function(plain, samples[0])) == 1.0
     assert asyncio.run(function(plain, samples)) == [1.0, 0.0]
     assert asyncio.run(function(keyed, samples[0])) == {"score": 1.0, "abstained": 0.0, "status": "ok"}
+    told = asyncio.run(function(keyed, samples))
+    assert [one["score"] for one in told] == [1.0, 0.0]
+    assert {tuple(one) for one in told} == {("score", "abstained", "status")}
 
 
 def test_slime_many_samples_wait_together():

@@ -68,7 +68,8 @@ class VerlOmniScore:
         except (TypeError, ValueError) as error:
             return unjudged(Status.UNREADABLE_MEDIA, str(error))
         given = dict(extra or {})
-        if not any(given.get(name) for name in ("prompt", "question")) and isinstance(truth, str):
+        said = [given.get(name) for name in ("prompt", "question")]
+        if isinstance(truth, str) and not any(one is not None and len(one) for one in said):
             given["prompt"] = truth
         return self.rows.row(source, truth, given, [shown])
 

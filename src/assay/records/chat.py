@@ -60,6 +60,8 @@ def parts_of(content: Any, root: Path = Path(), take: Callable[[Kind], Part] = n
         return ()
     if isinstance(content, str):
         return (Text(content),)
+    if str(getattr(content, "dtype", "")) == "object":  # what pandas makes of a list
+        content = content.tolist()
     if not isinstance(content, list | tuple):
         raise BadRowError("bad_message", f"content is {type(content).__name__}", "give a string or a list of parts")
     return tuple([_part(part, root, take) for part in cast(Sequence[Any], content)])

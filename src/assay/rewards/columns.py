@@ -170,6 +170,7 @@ def _turns(value: Any, role: str, root: Path, queue: MediaQueue, tags: Collectio
         return value.messages
     if isinstance(value, Message | Text | Image | Video | Audio):
         return messages_of(value, role)
+    value = _unboxed(value)
     items = cast("list[Any]", list(value)) if isinstance(value, list | tuple) else []
     if items and not any(isinstance(item, Mapping) for item in items):
         return messages_of(items, role)
@@ -180,7 +181,7 @@ def _turns(value: Any, role: str, root: Path, queue: MediaQueue, tags: Collectio
     return tuple([replace(turn, parts=_untagged(turn.parts, queue, meant)) for turn in turns]) if meant else turns
 
 
-def _untagged(parts: Sequence[Part], queue: MediaQueue, meant: Collection[Kind]) -> tuple[Part, ...]:
+def _untagged(parts: Sequence[Part], queue: MediaQueue, meant: Collection[str]) -> tuple[Part, ...]:
     """The parts with media for tags of the kinds ``meant``; a tag of another kind is text."""
 
     def take(kind: Kind) -> Part:
@@ -207,8 +208,7 @@ def _listed(kind: Kind, cell: Any) -> Sequence[Any]:
     one medium, or with one more axis several."""
     if cell is None:
         return ()
-    if str(getattr(cell, "dtype", "")) == "object":
-        cell = cell.tolist()
+    cell = _unboxed(cell)
     if isinstance(cell, list | tuple):
         items = cast("Sequence[Any]", cell)
         return [items] if kind == "video" and bool(items) and _is_frame(items[0]) else items
@@ -217,19 +217,28 @@ def _listed(kind: Kind, cell: Any) -> Sequence[Any]:
     return [cell]
 
 
+def _unboxed(value: Any) -> Any:
+    """An array of objects, which is what pandas makes of a list, as a list."""
+    return value.tolist() if str(getattr(value, "dtype", "")) == "object" else value
+
+
 def _is_frame(value: Any) -> bool:
     return callable(getattr(value, "save", None)) or (of_pixels(value) and value.ndim == 3)
 
 
 def _holds(prompt: Any, kind: Kind) -> bool:
     """Whether a medium of the kind, not only a placeholder for one, stands in a prompt's messages."""
-    messages: list[Any] = prompt if isinstance(prompt, list) else [prompt]
-    for message in messages:
+    for message in _each(prompt):
         content: Any = cast("Mapping[str, Any]", message).get("content") if isinstance(message, Mapping) else message
-        parts = cast("list[Any]", content) if isinstance(content, list) else [content]
+        parts = content.parts if isinstance(content, Message) else _each(content)
         if any(kind_of_part(part) == kind for part in parts):
             return True
     return False
+
+
+def _each(value: Any) -> Sequence[Any]:
+    items = _unboxed(value)
+    return cast("Sequence[Any]", items) if isinstance(items, list | tuple) else [items]
 
 
 def holds_media(prompt: Any) -> bool:
