@@ -282,6 +282,24 @@ def test_a_reward_grades_pictures_of_the_question_and_of_the_answer():
     assert (blind.error, hasattr(blind, "score")) == ("unreadable_media: no picture", False)
 
 
+def test_a_picture_by_its_address_or_of_broken_text_is_not_judged_as_text():
+    made = openjudge.grader(Brightness(), "bright")
+    far = SimpleNamespace(url="https://example.org/a.png", base64=None, format=None)
+    broken = SimpleNamespace(url=None, base64="%%%", format="png")
+    for medium, said in ((far, "web address"), (broken, "broken base64")):
+        for given in (
+            {"query": "Draw.", "response": medium},
+            {"query": "Draw.", "response": ["here: ", medium]},
+            {"query": ["Like ", medium], "response": "x"},
+            {"query": "Draw.", "response": "x", "images": [medium]},
+        ):
+            graded = asyncio.run(made.aevaluate(**given, answer=""))
+            assert graded.error.startswith("unreadable_media")
+            assert said in graded.error
+    assert asyncio.run(made.aevaluate(query="q", response=None, answer="")).error.startswith("invalid")
+    assert asyncio.run(made.aevaluate(query="q", response=mllm(200), answer="")).score == pytest.approx(200 / 255)
+
+
 def test_ranks_are_a_permutation_that_starts_at_1():
     made = openjudge.grader(length(per_characters=1), "long", listwise=True)
     said = asyncio.run(made.aevaluate(query="q", responses=["aa", "aaaa", "a", "aa"]))

@@ -23,7 +23,7 @@ import torch
 from assay.adapters.asked import Asked, judged, refuse_groups
 from assay.adapters.rows import Judgement
 from assay.adapters.waiting import waited
-from assay.media import Image, MediaError, Text
+from assay.media import Audio, Image, MediaError, Text, Video
 from assay.records import Message, Record, Response
 from assay.rewards.base import Reward, fingerprint, scores_of
 from assay.scores import Scores, Status
@@ -49,7 +49,8 @@ class AssayGrading:
         """
         responses: Sequence[Any] = given.pop("responses") if self.listwise else [given.pop("response")]
         images = [_image(one) for one in given.pop("images", None) or ()]
-        rows = [Asked(_content(query), _content(one), images=images or None, context=given) for one in responses]
+        asked = _content(query, "user")
+        rows = [Asked(asked, _content(one, "assistant"), images=images or None, context=given) for one in responses]
         judgements = await asyncio.to_thread(judged, self.reward, rows, root=self.root)
         lost = [judgement for judgement in judgements if judgement.value is None]
         if lost:
@@ -217,21 +218,25 @@ def _mllm(part: Any) -> Any:
     return importlib.import_module("openjudge.models.schema.qwen.mllmImage").MLLMImage(**fields)
 
 
-def _content(value: Any) -> Any:
+def _content(value: Any, role: str) -> Any:
     """A query or response as `assay.adapters.rows.judge` takes it."""
-    if isinstance(value, list):
-        items = cast("list[Any]", value)
-        return [one if isinstance(one, str | Mapping) else _image(one) for one in items]
-    return value if isinstance(value, str | Mapping) else [_image(value)]
+    items: list[Any] = value if isinstance(value, list) else [value]
+    if not any(_is_medium(one) for one in items):
+        return value
+    parts = [{"type": "image", "image": _image(one)} if _is_medium(one) else one for one in items]
+    return [{"role": role, "content": parts}]
+
+
+def _is_medium(value: Any) -> bool:
+    return not isinstance(value, str | Mapping) and (
+        hasattr(value, "base64") or isinstance(value, Image | Video | Audio)
+    )
 
 
 def _image(value: Any) -> Any:
-    """The medium of an ``MLLMImage``; what is none goes on as it is."""
+    """The medium of an ``MLLMImage`` as a column holds it; what is none goes on as it is."""
     data: Any = getattr(value, "base64", None)
-    if data:
-        return Image.from_bytes(base64.b64decode(data))
-    url: Any = getattr(value, "url", None)
-    return url or value
+    return {"bytes": data} if data else getattr(value, "url", None) or value
 
 
 def _schema() -> Any:
