@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import PIL.Image
 import pytest
 import torch
@@ -25,7 +26,7 @@ from assay.benchmarks.official.rewardbench import preference
 from assay.benchmarks.official.rewardbench2 import BENCHMARKS as TWO
 from assay.benchmarks.protocols import Item
 from assay.benchmarks.run import judged, run
-from assay.media import Image
+from assay.media import Audio, Image
 from assay.models.endpoints.patience import Patience
 from assay.models.endpoints.transport import Reply, Request, TransportError
 from assay.records import Preference, Record
@@ -538,6 +539,28 @@ def test_rows_that_cannot_be_written_do_not_take_the_others_along():
     found = score(reward, [Record.of("q", ["a", Image.from_bytes(png(10))])])
     assert found.status == (Status.OK, Status.UNSUPPORTED_MODALITY)
     assert found.values[0] == 3.0
+
+
+def test_labels_of_numpy_and_of_nothing_that_json_holds():
+    says = Says([(200, {"rewards": [1.0]})], [])
+    reward = http_scorers.openrlhf("http://scorer/", label="label", transport=says, patience=QUICK, size=4)
+    labels = [np.int64(3), np.array(["a", "b"]), torch.tensor(2), object()]
+    records = [Record.of("q", ["a"], label=label) for label in labels]
+    assert score(reward, records[:1]).values.tolist() == [1.0]
+    found = score(reward, records)
+    assert found.status == (Status.OK, Status.OK, Status.OK, Status.INVALID)
+    assert [seen["labels"] for seen in says.seen[1:]] == [[3], [["a", "b"]], [2]]
+
+
+def test_sounds_are_not_left_out_of_what_text_and_picture_scorers_judge():
+    says = Says([(200, {"scores": [3.0]})], [])
+    heard = Record.of([Audio(data=b"RIFF"), "q"], ["a", Image.from_bytes(png(10))])
+    for reward in (
+        http_scorers.llamafactory("http://scorer/", transport=says, patience=QUICK),
+        http_scorers.unirl("http://scorer/score", "r", transport=says, patience=QUICK),
+    ):
+        assert score(reward, [heard]).status == (Status.UNSUPPORTED_MODALITY,) * 2
+    assert not says.seen
 
 
 def test_another_number_of_scores_than_rows_scores_none():
