@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import copy
+import importlib.util
 import io
 import json
 import sys
@@ -26,10 +27,10 @@ from assay.benchmarks.official.rewardbench import preference
 from assay.benchmarks.official.rewardbench2 import BENCHMARKS as TWO
 from assay.benchmarks.protocols import Item
 from assay.benchmarks.run import judged, run
-from assay.media import Audio, Image
+from assay.media import Audio, Image, Text, Video
 from assay.models.endpoints.patience import Patience
 from assay.models.endpoints.transport import Reply, Request, TransportError
-from assay.records import Preference, Record
+from assay.records import Message, Preference, Record, Response
 from assay.records.problems import BadRowError
 from assay.rewards.base import fingerprint, name_of, score, scores_of
 from assay.rewards.rules import length
@@ -79,6 +80,56 @@ def test_a_task_is_complete_in_its_folder(tmp_path):
     again = [json.loads(line)["target"] for line in (tmp_path / "task" / "data.jsonl").read_text().splitlines()]
     write_task(preferences(), tmp_path / "task", "ours")
     assert firsts == again
+
+
+def test_a_task_shows_answers_and_media_in_their_order(tmp_path):
+    (tmp_path / "clip.MOV").write_bytes(b"film")
+    asked = [Message("system", (Text("Look."),)), Message("user", (Text("See "), Image.from_bytes(png(10)), Text("!")))]
+    record = Record(
+        "row",
+        tuple(asked),
+        (
+            Response((Message("assistant", (Text("x "), Image.from_bytes(png(200)))),)),
+            Response((Message("assistant", (Text("y "), Video(path=tmp_path / "clip.MOV"))),)),
+        ),
+        (Preference(1, 0),),
+    )
+    task = write_task([record, *preferences(1)], tmp_path / "task", "ours")
+    row = json.loads((task.parent / "data.jsonl").read_text().splitlines()[0])
+    assert row["question"] == "system: Look.\nuser: See [image 1]!"
+    better, worse = ("answer_a", "answer_b") if row["target"] == "A" else ("answer_b", "answer_a")
+    assert (row[better][:8], row[worse][:8]) == ("y [video", "x [image")
+    assert [row["answer_a"][2:], row["answer_b"][2:]] == [f"[{row['media'][k]['kind']} {k + 1}]" for k in (1, 2)]
+    assert lmms_utils.doc_to_text(row) == (
+        f"Question: {row['question']}\n\nAnswer A: {row['answer_a']}\n\nAnswer B: {row['answer_b']}\n\n"
+        "Which answer is better? Reply with [[A]] or [[B]]."
+    )
+    film = next(medium for medium in row["media"] if medium["kind"] == "video")
+    assert (task.parent / film["path"]).read_bytes() == b"film"
+    assert film["path"].endswith(".MOV")
+    used = import_path(task.parent / "utils.py")
+    greys = iter((10, 200))
+    for shown, medium in zip(used.doc_to_visual(row), row["media"], strict=True):
+        if medium["kind"] == "video":
+            assert shown == str((task.parent / medium["path"]).resolve())
+        else:
+            assert shown.getpixel((0, 0))[0] == next(greys)
+    scored = [used.process_results(row, [reply])["accuracy"] for reply in (f"[[{row['target']}]]", "neither", "")]
+    assert used.mean(scored) == pytest.approx(1 / 3)
+
+
+def import_path(path):
+    found = importlib.util.spec_from_file_location("task_utils", path)
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+def test_a_video_without_a_file_is_refused_and_not_written_empty(tmp_path):
+    frames = Video.from_frames([Image.from_bytes(png(10))] * 2, 4.0)
+    record = Record.of([frames, "?"], ["a", "b"], feedback=[Preference(0, 1)])
+    with pytest.raises(BadRowError, match="a video of frames"):
+        write_task([record], tmp_path, "ours")
 
 
 @pytest.mark.parametrize(
@@ -237,6 +288,27 @@ def test_a_response_without_a_score_is_null_and_wrong(done, tmp_path):
     assert json.loads(results.read_text())["accuracy"] == 0.0
     assert json.loads(outputs.read_text().splitlines()[0])["scores_chosen"] is None
     assert "NaN" not in outputs.read_text() + results.read_text()
+
+
+def test_what_is_lost_is_null_and_wrong_for_the_leaderboards_too(done, tmp_path):
+    def lost(result, keep):
+        cells = [
+            tuple(each.abstain(torch.tensor(keep), Status.TIMEOUT, "late") for each in item) for item in result.scores
+        ]
+        return judged(result.benchmark, result.items, cells)
+
+    figures, columns = write_leaderboard(lost(done, [True, False]), tmp_path, "org/toy")
+    said, table = json.loads(figures.read_text()), json.loads(columns.read_text())
+    assert (said["alpacaeval-easy"], said["math-prm"]) == (0.0, 0.0)
+    assert table["scores_chosen"] == [None] * 3
+    item = Item("Focus-1", (Record.of("q", ["long", "a", "b"], id="Focus-1"),), (0,), {"subset": "Focus"})
+    second = run(TWO[0], length(per_characters=1), [item])
+    figures, columns = write_leaderboard2(lost(second, [True, False, False]), tmp_path, "org/two")
+    table = json.loads(columns.read_text())
+    assert json.loads(figures.read_text())["Focus"] == 0.0
+    assert (table["results"], table["scores"]) == ([0.0], [[[None], [1.0], [1.0]]])
+    assert table["text"] == [["long", "a", "b"]]
+    assert "NaN" not in columns.read_text()
 
 
 def test_the_second_leaderboard_has_a_list_of_scores_a_row(tmp_path):

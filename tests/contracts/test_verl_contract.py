@@ -21,7 +21,7 @@ from assay.adapters.abstaining import AbstainedError, as_nan, refuse, worth
 from assay.adapters.asked import Asked, Together, judged
 from assay.adapters.media_index import media_from, media_of
 from assay.adapters.rows import Judgement
-from assay.media import Image, Text, Video
+from assay.media import Audio, Image, Text, Video
 from assay.rewards.base import scores_of
 from assay.rewards.rules import exact_match, numeric_match
 from assay.scores import Status
@@ -29,7 +29,7 @@ from assay.spec import Spec
 
 REAL = Path(__file__).with_name("real")
 sys.path.insert(0, str(REAL))
-from data import ANSWERS, BRIGHT, QUESTIONS, RESPONSES, parquet, picture, rows  # noqa: E402
+from data import ANSWERS, BRIGHT, QUESTIONS, RESPONSES, parquet, picture, png, rows  # noqa: E402
 
 from rewards import Brightness  # noqa: E402
 
@@ -269,6 +269,42 @@ def test_an_index_of_two_files_needs_a_key_that_tells_them_apart(tmp_path):
     found = media_from(lines, key="uid").find({"uid": "u"})
     assert found == {"prompt": "p", "image": "i.png"}
     assert len(media_from(one, key=("split", "index"))) == 3
+
+
+def test_the_fields_of_extra_info_come_before_those_of_the_row(tmp_path):
+    lines = tmp_path / "rows.jsonl"
+    lines.write_text('{"index": 1, "extra_info": {"index": 7}, "prompt": "p"}\n{"index": 2, "prompt": "q"}\n')
+    found = media_from(lines)
+    assert found.find({"index": 7}) == {"prompt": "p"}
+    assert found.find({"index": "2"}) == {"prompt": "q"}
+    assert found.find({"index": 1}) is None
+    assert found.find({"index": np.int64(2), "extra_info": {"index": 7}}) == {"prompt": "p"}
+
+
+def test_a_key_of_several_fields_is_whole_or_none(tmp_path):
+    index = media_from(parquet(tmp_path / "a.parquet"), key=("split", "index"))
+    assert index.find({"split": "train", "index": 0}) is not None
+    assert index.find({"index": 0}) is None
+    with pytest.raises(ValueError, match="no split and uid"):
+        media_from(tmp_path / "a.parquet", key=("split", "uid"))
+
+
+def test_a_line_that_is_no_row_is_named(tmp_path):
+    lines = tmp_path / "rows.jsonl"
+    lines.write_text('{"index": 1, "prompt": "p"}\n{"index": 2, "pro\n')
+    with pytest.raises(ValueError, match=r"rows\.jsonl"):
+        media_from(lines)
+
+
+def test_media_in_memory_of_every_kind():
+    film, sound = Video.from_frames([Image.from_pil(picture(10))], 4.0), Audio(data=b"RIFF")
+    held = {"bytes": png(80), "path": None}
+    index = media_of({0: held, 1: [film, sound, picture(10)], 2: {"image": held, "prompt": "p"}, 3: [held, held]})
+    assert index.find({"index": 0}) == {"images": [held]}
+    assert index.find({"index": 1}) == {"videos": [film], "audios": [sound], "images": [picture(10)]}
+    assert index.find({"index": 2}) == {"image": held, "prompt": "p"}
+    assert index.find({"index": 3}) == {"images": [held, held]}
+    assert asked_of(verl.compute_score(Brightness(), media=index), 0)["score"] == pytest.approx(80 / 255)
 
 
 def test_rows_of_many_threads_are_judged_together():
