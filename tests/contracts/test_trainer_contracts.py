@@ -17,9 +17,9 @@ import pytest
 import torch
 
 from assay.adapters import easyr1, environment, flow_grpo, nemo_rl, openrlhf, slime, swift
-from assay.adapters.abstaining import AbstainedError, worth
+from assay.adapters.abstaining import AbstainedError, as_nan, worth
 from assay.adapters.media_index import media_of
-from assay.media import Image
+from assay.media import Image, Text
 from assay.records import Preference, Record
 from assay.records.problems import BadRowError
 from assay.rewards.base import ContractError, score, scores_of
@@ -232,6 +232,73 @@ def test_swift_process_rewards_are_lists_of_steps():
     assert swift.process(Brightness(), "bright", on_abstain=worth(-1.0))()([blind]) == [[-1.0]]
 
 
+@dataclass(frozen=True)
+class Noting:
+    """Notes what it sees of each row: prompt, response, the kinds of its media, the answer."""
+
+    seen: list = field(default_factory=list)
+    spec: ClassVar[Spec] = Spec(modalities=frozenset({"text", "image", "video", "audio"}), needs=("answer",))
+
+    def __call__(self, records):
+        for record in records:
+            parts = [part for message in record.prompt for part in message.parts]
+            kinds = [type(part).__name__ for part in parts if not isinstance(part, Text)]
+            texts = [f"{message.role}:{message.text}" for message in record.prompt]
+            self.seen.extend((*texts, r.text, *kinds, record.context.get("answer")) for r in record.responses)
+        return scores_of(records, [1.0 for record in records for _ in record.responses])
+
+
+def test_swift_the_completion_stands_in_the_place_of_the_last_turn():
+    reward = Noting()
+    turns = [
+        {"role": "user", "content": "<image><audio>q"},
+        {"role": "assistant", "content": "first"},
+        {"role": "user", "content": "<video>more"},
+        {"role": "assistant", "content": "as the data set has it"},
+    ]
+    row = {
+        "messages": turns,
+        "images": [picture(10)],
+        "videos": [[picture(10), picture(20)]],
+        "audios": [b"RIFF"],
+        "answer": "a",
+    }
+    columns = {name: [cell] for name, cell in row.items()}
+    assert swift.outcome(reward, "n")()(["generated"], **columns, names=["x", "y"], empty=[]) == [1.0]
+    assert swift.outcome(reward, "n")()([turns[-1]], **columns, trainer_state=None) == [1.0]
+    assert swift.plugin(reward, "n")()([row], **columns) == [1.0]
+    assert swift.process(reward, "n")()([row], ["the truth"]) == [[1.0]]
+    without = {name: cell for name, cell in row.items() if name != "answer"}
+    assert swift.process(reward, "n")()([without], ground_truths=["the truth"]) == [[1.0]]
+    prompt = ("user:q", "assistant:first", "user:more")
+    kinds = ("Image", "Audio", "Video")
+    last = turns[-1]["content"]
+    assert reward.seen == [
+        (*prompt, "generated", *kinds, "a"),
+        *[(*prompt, last, *kinds, "a")] * 3,
+        (*prompt, last, *kinds, "the truth"),
+    ]
+    assert turns[-1]["content"] == last
+
+
+def test_swift_rows_without_messages_or_response_are_no_rows():
+    reward = Noting()
+    asked, said = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
+    assert swift.outcome(reward, "n")()(["a", "b", None], messages=[[], [said], [asked]]) == [None] * 3
+    assert swift.plugin(reward, "n")()([{"messages": [asked]}, {}, {"messages": [said]}]) == [None] * 3
+    assert not reward.seen
+
+
+def test_swift_a_step_without_a_score_is_an_abstention():
+    def stepped(records):
+        return scores_of(records, [1.0], steps=(torch.tensor([0.5, torch.nan, 0.25]),))
+
+    row = {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a\nb\nc"}]}
+    with pytest.raises(AbstainedError, match="a step has no score"):
+        swift.process(stepped, "s")()([row])
+    assert swift.process(stepped, "s", on_abstain=worth(-1.0))()([row]) == [[0.5, -1.0, 0.25]]
+
+
 def test_swift_without_swift_says_so():
     if importlib.util.find_spec("swift") is None:
         with pytest.raises(ModuleNotFoundError):
@@ -271,6 +338,17 @@ def test_easyr1_averages_no_nan():
 
     row = {"response": "dark", "response_length": 1, "ground_truth": "dark"}
     assert easyr1.batch(half)([row]) == [{"overall": 1.0, "abstained": 0.0}]
+
+
+def test_easyr1_a_row_comes_before_the_configuration_and_overall_is_always_there():
+    row = {"response": "dark", "response_length": 1, "ground_truth": "dark"}
+    assert easyr1.batch(exact_match("ground_truth"))([row], ground_truth="light", response="no")[0]["overall"] == 1.0
+    lost = easyr1.batch(exact_match("answer"), on_abstain=as_nan)([{**row, "ground_truth": None}])[0]
+    assert math.isnan(lost["overall"])
+    assert lost["abstained"] == 1.0
+    with pytest.raises(ValueError, match='REWARD_TYPE = "batch"'):
+        easyr1.sequential(GroupSize())
+    assert [one["overall"] for one in easyr1.batch(GroupSize())([row, row])] == [2.0, 2.0]
 
 
 def test_easyr1_loads_the_shipped_file(configured):
@@ -467,11 +545,12 @@ def test_flow_grpo_videos_have_an_axis_of_frames():
         spec: ClassVar[Spec] = Spec(modalities=frozenset({"text", "video"}))
 
         def __call__(self, records):
-            seen.extend(len(r.messages[0].parts[0]) for record in records for r in record.responses)
+            films = [r.messages[0].parts[0] for record in records for r in record.responses]
+            seen.extend((len(film), film.fps) for film in films)
             return scores_of(records, [1.0 for record in records for _ in record.responses])
 
     flow_grpo.reward_function(Frames(), fps=4.0)(torch.zeros(2, 5, 3, 6, 8), ["a", "b"], [{}, {}])
-    assert seen == [5, 5]
+    assert seen == [(5, 4.0), (5, 4.0)]
 
 
 def test_flow_grpo_a_picture_that_is_none_stops_the_run():
@@ -497,6 +576,21 @@ def test_a_flow_grpo_function_becomes_a_reward():
     assert calls == [((2, 6, 8, 3), ["p", "p"]), ((1, 4, 4, 3), ["w"])]
     endless = score(flow_grpo.from_flow_grpo(lambda images, prompts, metadata: ([math.inf] * len(images), {})), [other])
     assert endless.status == (Status.NON_FINITE,)
+
+
+def test_a_flow_grpo_function_is_handed_the_columns_that_are_needed_and_one_picture_a_row():
+    given = []
+
+    def noting(images, prompts, metadata):
+        given.extend(metadata)
+        return [1.0] * len(images), {}
+
+    one = Image.from_pil(picture(10))
+    record = Record.of("p", [one, [one, one], [one, "with words"]], tag="counting", secret="x")
+    found = score(flow_grpo.from_flow_grpo(noting, Spec(needs=("tag",))), [record])
+    assert found.status == (Status.OK, Status.UNREADABLE_MEDIA, Status.OK)
+    assert found.messages[1] == "2 pictures in the response, not one"
+    assert given == [{"tag": "counting"}] * 2
 
 
 def test_what_a_flow_grpo_function_raises_is_the_status_of_its_row():

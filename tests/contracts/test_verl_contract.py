@@ -407,6 +407,50 @@ def test_verl_omni_scores_the_picture_under_the_prompt(caplog):
     assert seen[-1] == "asked"
 
 
+def test_verl_omni_three_frames_of_three_channels_are_frames_first():
+    frames = torch.stack([torch.full((3, 6, 8), level, dtype=torch.uint8) for level in (10, 80, 200)])
+    film = verl_omni.medium_of(frames, 5.0)
+    assert [frame.pil().getpixel((0, 0)) for frame in film.frames] == [(10,) * 3, (80,) * 3, (200,) * 3]
+    assert film.fps == 5.0
+
+
+def test_verl_omni_the_picture_is_the_response_and_the_truth_a_column(caplog):
+    seen = []
+
+    @dataclass(frozen=True)
+    class Seen(Brightness):
+        def __call__(self, records):
+            for record in records:
+                prompt = [type(part) for message in record.prompt for part in message.parts]
+                drawn = [type(part) for message in record.responses[0].messages for part in message.parts]
+                seen.append((prompt, drawn, record.context["answer"]))
+            return super().__call__(records)
+
+    function = verl_omni.compute_score(Seen())
+    known = {"reward_router_address": "h:1", "reward_model_tokenizer": None, "model_name": "m", "sampling_params": {}}
+    with caplog.at_level(logging.WARNING):
+        function("toy", GREY_CHW, "a grey field", {"index": 0, "num_turns": None}, **known)
+    assert seen == [([Text], [Image], "a grey field")]
+    assert not caplog.messages
+
+
+def test_verl_omni_a_config_alone_names_the_reward_and_groups_are_refused(monkeypatch):
+    @dataclass(frozen=True)
+    class Rank:
+        spec: ClassVar[Spec] = Spec(scale="within_group")
+
+    with pytest.raises(ValueError, match="alone"):
+        verl_omni.compute_score(Rank())
+    monkeypatch.setenv("ASSAY_REWARD", f"{REAL / 'rewards.py'}:brightness")
+    clear()
+    try:
+        told = verl_omni.assay_reward("toy", GREY_CHW, ground_truth="", extra_info={"index": 0}, weight=2)
+        assert told == {"score": pytest.approx(80 / 255), "abstained": 0.0, "right": 1.0, "status": "ok"}
+        assert verl_omni.assay_reward("toy", GREY_CHW, "words", None)["right"] == 0.0
+    finally:
+        clear()
+
+
 @pytest.mark.parametrize("pixels", [GREY_CHW.float() / 255, torch.zeros(5, 6, 8, dtype=torch.uint8), None])
 def test_verl_omni_latents_and_odd_shapes_are_no_pictures(pixels):
     with pytest.raises(AbstainedError, match="unreadable_media"):
