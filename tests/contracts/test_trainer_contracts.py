@@ -343,6 +343,7 @@ def test_easyr1_averages_no_nan():
 def test_easyr1_a_row_comes_before_the_configuration_and_overall_is_always_there():
     row = {"response": "dark", "response_length": 1, "ground_truth": "dark"}
     assert easyr1.batch(exact_match("ground_truth"))([row], ground_truth="light", response="no")[0]["overall"] == 1.0
+    assert easyr1.batch(exact_match("kind"))([{**row, "kind": "dark"}], kind="light")[0]["overall"] == 1.0
     lost = easyr1.batch(exact_match("answer"), on_abstain=as_nan)([{**row, "ground_truth": None}])[0]
     assert math.isnan(lost["overall"])
     assert lost["abstained"] == 1.0
