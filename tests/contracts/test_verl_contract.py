@@ -8,6 +8,7 @@ import pickle
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -23,6 +24,7 @@ from assay.adapters.media_index import media_from, media_of
 from assay.adapters.rows import Judgement
 from assay.media import Audio, Image, Text, Video
 from assay.rewards.base import scores_of
+from assay.rewards.load import LoadError, from_file
 from assay.rewards.rules import exact_match, numeric_match
 from assay.scores import Status
 from assay.spec import Spec
@@ -232,6 +234,46 @@ def test_a_config_alone_names_the_reward(monkeypatch, tmp_path):
 def clear():
     for made in (environment.configured, verl._single, verl._batch, verl_omni._made):
         made.cache_clear()
+
+
+def test_many_threads_that_ask_at_first_load_the_reward_once(monkeypatch, tmp_path):
+    (tmp_path / "slow.py").write_text(
+        "import time\nfrom pathlib import Path\ntime.sleep(0.1)\nfrom assay.rewards.rules import exact_match\n"
+        "def right():\n    with Path(__file__).with_name('loads').open('a') as file:\n        file.write('x')\n"
+        "    time.sleep(0.1)\n    return exact_match('answer')\n"
+    )
+    monkeypatch.setenv("ASSAY_REWARD", f"{tmp_path / 'slow.py'}:right")
+    clear()
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            made = list(pool.map(lambda place: (asked_of(verl.assay_reward, 3)["score"], verl._single()), range(8)))
+            files = list(pool.map(lambda place: from_file(tmp_path / "slow.py", "right"), range(2)))
+    finally:
+        clear()
+    assert [score for score, _ in made] == [1.0] * 8
+    assert len({id(function) for _, function in made}) == 1
+    assert (tmp_path / "loads").read_text() == "x" * (1 + len(files))
+
+
+def test_threads_that_load_one_file_at_a_time_find_all_of_it(tmp_path):
+    (tmp_path / "slower.py").write_text(
+        "import time\ntime.sleep(0.2)\nfrom assay.rewards.rules import exact_match\nright = exact_match('answer')\n"
+    )
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda place: from_file(tmp_path / "slower.py", "right"), range(4)))
+    assert len(set(map(id, found))) == 1
+
+
+def test_a_reward_that_could_not_be_loaded_is_asked_for_again(monkeypatch):
+    monkeypatch.setenv("ASSAY_REWARD", f"{REAL / 'rewards.py'}:nothing")
+    clear()
+    try:
+        with pytest.raises(LoadError, match="defines no 'nothing'"):
+            asked_of(verl.assay_reward, 3)
+        monkeypatch.setenv("ASSAY_REWARD", f"{REAL / 'rewards.py'}:right")
+        assert asked_of(verl.assay_reward, 3)["score"] == 1.0
+    finally:
+        clear()
 
 
 @pytest.mark.parametrize(

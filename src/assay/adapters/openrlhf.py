@@ -15,7 +15,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, final
 
@@ -24,7 +23,7 @@ from torch import Tensor
 
 from assay.adapters.abstaining import OnAbstain, columns_of, refuse
 from assay.adapters.asked import Asked, Together, context_of, judged, refuse_groups, unjudged
-from assay.adapters.environment import configured
+from assay.adapters.environment import configured, once
 from assay.adapters.media_index import MediaIndex
 from assay.adapters.rows import Judgement
 from assay.rewards.base import Reward, spec_of
@@ -139,7 +138,7 @@ def reward_func(
     return _made()(queries, prompts, labels)
 
 
-@cache
+@once
 def _made() -> OpenRLHFReward:
     said = configured()
     return reward_function(said.reward, on_abstain=said.on_abstain, media=said.media, root=said.root)

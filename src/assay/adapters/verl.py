@@ -21,13 +21,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, cast, final
 
 from assay.adapters.abstaining import OnAbstain, columns_of, refuse
 from assay.adapters.asked import Asked, Together, context_of, judged, refuse_groups, unjudged
-from assay.adapters.environment import configured
+from assay.adapters.environment import configured, once
 from assay.adapters.media_index import MediaIndex
 from assay.adapters.rows import Judgement, holds_media
 from assay.rewards.base import Reward, name_of, spec_of
@@ -241,13 +240,13 @@ def assay_rewards(
     return _batch()(data_sources, solution_strs, ground_truths, extra_infos)
 
 
-@cache
+@once
 def _single() -> VerlScore:
     said = configured()
     return compute_score(said.reward, on_abstain=said.on_abstain, media=said.media, root=said.root)
 
 
-@cache
+@once
 def _batch() -> VerlScores:
     said = configured()
     return compute_scores(said.reward, on_abstain=said.on_abstain, media=said.media, root=said.root)
