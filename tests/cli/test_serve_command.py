@@ -45,6 +45,16 @@ def place(tmp_path_factory):
     return folder
 
 
+def test_processes_of_this_machine_are_none_of_a_cluster(place, monkeypatch):
+    monkeypatch.chdir(place)
+    with pytest.raises(UsageError, match="--replicas"):
+        CliRunner().invoke(
+            app,
+            ["serve", "mine.py:words", "--engine", "ray", "--workers", "2", "--dry-run"],
+            catch_exceptions=False,
+        )
+
+
 class Started:
     """A server in a process of its own."""
 

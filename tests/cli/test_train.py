@@ -58,6 +58,16 @@ def test_a_reward_is_trained_saved_and_better(base, data, tmp_path) -> None:
     assert "step 12  held out: loss" in result.stderr
 
 
+def test_of_several_processes_the_first_one_speaks(base, data, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    options = ["--model", base, "--data", data, "-o", tmp_path / "out", "--steps", 2, "--hold-out", 0.25, "--json"]
+    result = run(*options)
+    assert result.exit_code == 0, result.output
+    assert result.output == ""
+    monkeypatch.setenv("RANK", "0")
+    assert json.loads(run(*options[:5], tmp_path / "first", *options[6:]).stdout)["steps"] == 2
+
+
 def test_a_saved_reward_can_be_trained_on(base, data, tmp_path) -> None:
     assert run("--model", base, "--data", data, "-o", tmp_path / "one", "--steps", 4, "--lr", 1e-3).exit_code == 0
     again = run("--model", tmp_path / "one", "--data", data, "-o", tmp_path / "two", "--steps", 2, "--lr", 1e-3)

@@ -57,6 +57,16 @@ def test_pictures_films_and_several_cameras():
     assert reward.compute_reward({"observation.image": frames(10, 20)}).tolist() == [10, 20]
 
 
+def test_one_task_for_all_rows_and_no_rows():
+    reward = BatchReward(SEEN, task="default")
+    batch = {"observation.image": frames(*[10] * 4), "task": "push"}
+    assert reward.compute_reward(batch).tolist() == [14] * 4
+    assert reward.compute_reward({**batch, "task": None}).tolist() == [17] * 4
+    assert reward.compute_reward({**batch, "task": ["a", "bb", "ccc", ""]}).tolist() == [11, 12, 13, 10]
+    none = reward.compute_reward({"observation.image": torch.zeros(0, 3, 4, 6), "task": []})
+    assert (none.shape, none.dtype) == ((0,), torch.float32)
+
+
 def test_abstentions_and_batches_that_do_not_fit():
     batch = {"observation.image": frames(5, 0)}
     with pytest.raises(AbstainedError, match="all is dark"):

@@ -2,6 +2,7 @@
 
 import asyncio
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 import assay
 from assay.adapters.outside import from_function, from_trl, from_verl
 from assay.adapters.trl import reward_function
-from assay.media import Image
+from assay.media import Audio, Image
 from assay.records import Record
 from assay.rewards.base import ContractError, chain, score, spec_of
 from assay.scores import Status
@@ -145,6 +146,22 @@ def test_the_shape_of_trl_with_pictures_columns_and_messages():
     assert seen["completions"][0] == [{"role": "assistant", "content": "A"}]
     assert seen["ids"] == [[1], [1]]
     assert set(seen["rest"]) == {"trainer_state", "log_extra"}
+
+
+def test_media_that_a_shape_has_no_place_for_are_not_left_out():
+    picture, sound = Image.from_array(np.zeros((2, 5, 3), np.uint8)), Audio(path=Path("a.wav"))
+    records = [Record.of([picture, "?"], ["a", picture]), Record.of([sound, "?"], ["b"]), Record.of("?", ["cc"])]
+    lost = Status.UNSUPPORTED_MODALITY
+    texts = from_trl(lengths)(records)
+    assert texts.status == (Status.OK, lost, lost, Status.OK)
+    assert texts.values[[0, 3]].tolist() == [1, 2]
+    assert "audio" in texts.messages[2]
+    assert from_trl(lengths, conversational=True)(records).status == (Status.OK,) * 4
+    verl = from_verl(lambda data_source, solution_str, ground_truth, extra_info: len(solution_str), ground_truth=None)
+    assert verl(records).status == (Status.OK, lost, Status.OK, Status.OK)
+    for count in (1, 4):
+        with pytest.raises(ContractError, match=f"answered {count} rows of 2"):
+            from_trl(lambda completions, count=count: [1.0] * count)(records)
 
 
 def test_a_function_of_trl_is_handed_what_it_takes_and_what_it_must_have():

@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,17 +23,19 @@ from assay import testing
 from assay.adapters.served_model import ParityError, served_model
 from assay.media import Image
 from assay.models.endpoints.patience import Patience
-from assay.records import Record
+from assay.records import Rating, Record
 from assay.rewards.base import fingerprint
 from assay.rewards.learned import LearnedReward
+from assay.runs.score import score_file
 from assay.scores import Status
 
 RECORDS = [
     Record.of("why is the sky blue?", ["because", "light scatters on the air", ""], id="a"),
     Record.of("count to three", ["one two three", "1 2 3 4 5 6"], id="b"),
 ]
+PICTURED = 17.0
 ONCE = {"patience": Patience(attempts=1)}
-Serve = Callable[[Callable[[float], list[float]], str], str]
+Serve = Callable[..., str]
 
 
 def engine(reward: LearnedReward, answer: Callable[[float], list[float]], path: str) -> FastAPI:
@@ -44,6 +47,8 @@ def engine(reward: LearnedReward, answer: Callable[[float], list[float]], path: 
     def classify(body: dict[str, Any]) -> dict[str, Any]:
         if body["model"] != "tiny":
             raise HTTPException(404, "no such model")
+        if "messages" in body:
+            return {"data": [{"index": 0, name: [PICTURED]}]}
         values: list[float] = []
         for ids in body["input"]:
             with torch.no_grad():
@@ -69,11 +74,11 @@ def reward() -> LearnedReward:
 def serve(reward: LearnedReward) -> Iterator[Serve]:
     servers: list[uvicorn.Server] = []
 
-    def start(answer: Callable[[float], list[float]], path: str) -> str:
+    def start(answer: Callable[[float], list[float]], path: str, judge: LearnedReward = reward) -> str:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        server = uvicorn.Server(uvicorn.Config(engine(reward, answer, path), port=port, log_level="error"))
+        server = uvicorn.Server(uvicorn.Config(engine(judge, answer, path), port=port, log_level="error"))
         threading.Thread(target=server.run, daemon=True).start()
         while not server.started:
             time.sleep(0.01)
@@ -110,6 +115,37 @@ def test_another_thing_is_refused(
     served = served_model(serve(answer, "/classify"), "tiny", reward, **ONCE)
     with pytest.raises(ParityError, match=why):
         served(RECORDS)
+
+
+def test_a_run_ends_where_another_model_is_served(serve: Serve, reward: LearnedReward, tmp_path: Path) -> None:
+    """Each row is not tried alone, where one of many would agree by chance and let the rest in."""
+    right = pytest.approx(assay.score(reward, RECORDS).values[4].item(), abs=1e-4)
+    wrong_but_one = serve(lambda value: [value if value == right else value + 0.5], "/classify")
+    served = served_model(wrong_but_one, "tiny", reward, **ONCE)
+    with pytest.raises(ParityError, match="another model"):
+        score_file(served, RECORDS, tmp_path / "scores.jsonl")
+    assert not (tmp_path / "scores.jsonl").exists()
+    with pytest.raises(ParityError, match="another model"):
+        served([Record(RECORDS[1].id, RECORDS[1].prompt, RECORDS[1].responses[1:])])
+
+
+def test_as_many_rows_are_compared_however_few_come_at_once(serve: Serve, reward: LearnedReward) -> None:
+    right = pytest.approx(assay.score(reward, RECORDS).values[0].item(), abs=1e-4)
+    right_once = serve(lambda value: [value if value == right else value + 0.5], "/classify")
+    served = served_model(right_once, "tiny", reward, **ONCE)
+    first, second = (Record("x", RECORDS[0].prompt, (response,)) for response in RECORDS[0].responses[:2])
+    assert served([first]).values.item() == right
+    with pytest.raises(ParityError, match="another model"):
+        served([second])
+
+
+def test_pictures_are_compared_when_they_come(serve: Serve, picture: Callable[..., Image]) -> None:
+    seeing = testing.learned_reward(testing.tiny_llava())
+    served = served_model(serve(lambda value: [value], "/classify", seeing), "tiny", seeing, **ONCE)
+    assert served(RECORDS).values.tolist() == pytest.approx(assay.score(seeing, RECORDS).values.tolist(), abs=1e-5)
+    shown = Record.of([picture(40, 40), "what is this?"], ["a shape"], id="c", feedback=[Rating(0, 1.0)])
+    with pytest.raises(ParityError, match=r"17\.0000 there"):
+        served([shown])
 
 
 def test_rows_that_the_model_here_refuses_are_not_sent(serve: Serve, reward: LearnedReward) -> None:

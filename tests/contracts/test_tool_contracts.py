@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import copy
+import importlib.util
+import io
 import json
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
+import PIL.Image
 import pytest
 import torch
 
@@ -23,10 +27,10 @@ from assay.benchmarks.official.rewardbench import preference
 from assay.benchmarks.official.rewardbench2 import BENCHMARKS as TWO
 from assay.benchmarks.protocols import Item
 from assay.benchmarks.run import judged, run
-from assay.media import Image
+from assay.media import Audio, Image, Text, Video
 from assay.models.endpoints.patience import Patience
 from assay.models.endpoints.transport import Reply, Request, TransportError
-from assay.records import Preference, Record
+from assay.records import Message, Preference, Record, Response
 from assay.records.problems import BadRowError
 from assay.rewards.base import fingerprint, name_of, score, scores_of
 from assay.rewards.rules import length
@@ -76,6 +80,56 @@ def test_a_task_is_complete_in_its_folder(tmp_path):
     again = [json.loads(line)["target"] for line in (tmp_path / "task" / "data.jsonl").read_text().splitlines()]
     write_task(preferences(), tmp_path / "task", "ours")
     assert firsts == again
+
+
+def test_a_task_shows_answers_and_media_in_their_order(tmp_path):
+    (tmp_path / "clip.MOV").write_bytes(b"film")
+    asked = [Message("system", (Text("Look."),)), Message("user", (Text("See "), Image.from_bytes(png(10)), Text("!")))]
+    record = Record(
+        "row",
+        tuple(asked),
+        (
+            Response((Message("assistant", (Text("x "), Image.from_bytes(png(200)))),)),
+            Response((Message("assistant", (Text("y "), Video(path=tmp_path / "clip.MOV"))),)),
+        ),
+        (Preference(1, 0),),
+    )
+    task = write_task([record, *preferences(1)], tmp_path / "task", "ours")
+    row = json.loads((task.parent / "data.jsonl").read_text().splitlines()[0])
+    assert row["question"] == "system: Look.\nuser: See [image 1]!"
+    better, worse = ("answer_a", "answer_b") if row["target"] == "A" else ("answer_b", "answer_a")
+    assert (row[better][:8], row[worse][:8]) == ("y [video", "x [image")
+    assert [row["answer_a"][2:], row["answer_b"][2:]] == [f"[{row['media'][k]['kind']} {k + 1}]" for k in (1, 2)]
+    assert lmms_utils.doc_to_text(row) == (
+        f"Question: {row['question']}\n\nAnswer A: {row['answer_a']}\n\nAnswer B: {row['answer_b']}\n\n"
+        "Which answer is better? Reply with [[A]] or [[B]]."
+    )
+    film = next(medium for medium in row["media"] if medium["kind"] == "video")
+    assert (task.parent / film["path"]).read_bytes() == b"film"
+    assert film["path"].endswith(".MOV")
+    used = import_path(task.parent / "utils.py")
+    greys = iter((10, 200))
+    for shown, medium in zip(used.doc_to_visual(row), row["media"], strict=True):
+        if medium["kind"] == "video":
+            assert shown == str((task.parent / medium["path"]).resolve())
+        else:
+            assert shown.getpixel((0, 0))[0] == next(greys)
+    scored = [used.process_results(row, [reply])["accuracy"] for reply in (f"[[{row['target']}]]", "neither", "")]
+    assert used.mean(scored) == pytest.approx(1 / 3)
+
+
+def import_path(path):
+    found = importlib.util.spec_from_file_location("task_utils", path)
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+def test_a_video_without_a_file_is_refused_and_not_written_empty(tmp_path):
+    frames = Video.from_frames([Image.from_bytes(png(10))] * 2, 4.0)
+    record = Record.of([frames, "?"], ["a", "b"], feedback=[Preference(0, 1)])
+    with pytest.raises(BadRowError, match="a video of frames"):
+        write_task([record], tmp_path, "ours")
 
 
 @pytest.mark.parametrize(
@@ -236,6 +290,27 @@ def test_a_response_without_a_score_is_null_and_wrong(done, tmp_path):
     assert "NaN" not in outputs.read_text() + results.read_text()
 
 
+def test_what_is_lost_is_null_and_wrong_for_the_leaderboards_too(done, tmp_path):
+    def lost(result, keep):
+        cells = [
+            tuple(each.abstain(torch.tensor(keep), Status.TIMEOUT, "late") for each in item) for item in result.scores
+        ]
+        return judged(result.benchmark, result.items, cells)
+
+    figures, columns = write_leaderboard(lost(done, [True, False]), tmp_path, "org/toy")
+    said, table = json.loads(figures.read_text()), json.loads(columns.read_text())
+    assert (said["alpacaeval-easy"], said["math-prm"]) == (0.0, 0.0)
+    assert table["scores_chosen"] == [None] * 3
+    item = Item("Focus-1", (Record.of("q", ["long", "a", "b"], id="Focus-1"),), (0,), {"subset": "Focus"})
+    second = run(TWO[0], length(per_characters=1), [item])
+    figures, columns = write_leaderboard2(lost(second, [True, False, False]), tmp_path, "org/two")
+    table = json.loads(columns.read_text())
+    assert json.loads(figures.read_text())["Focus"] == 0.0
+    assert (table["results"], table["scores"]) == ([0.0], [[[None], [1.0], [1.0]]])
+    assert table["text"] == [["long", "a", "b"]]
+    assert "NaN" not in columns.read_text()
+
+
 def test_the_second_leaderboard_has_a_list_of_scores_a_row(tmp_path):
     def item(name, responses, right, **groups):
         return Item(name, (Record.of("q", responses, id=name),), tuple(range(right)), groups)
@@ -278,6 +353,24 @@ def test_a_reward_grades_pictures_of_the_question_and_of_the_answer():
     assert shown.score == pytest.approx(200 / 255)
     blind = asyncio.run(made.aevaluate(query="How bright?", response="x", answer="x"))
     assert (blind.error, hasattr(blind, "score")) == ("unreadable_media: no picture", False)
+
+
+def test_a_picture_by_its_address_or_of_broken_text_is_not_judged_as_text():
+    made = openjudge.grader(Brightness(), "bright")
+    far = SimpleNamespace(url="https://example.org/a.png", base64=None, format=None)
+    broken = SimpleNamespace(url=None, base64="%%%", format="png")
+    for medium, said in ((far, "web address"), (broken, "broken base64")):
+        for given in (
+            {"query": "Draw.", "response": medium},
+            {"query": "Draw.", "response": ["here: ", medium]},
+            {"query": ["Like ", medium], "response": "x"},
+            {"query": "Draw.", "response": "x", "images": [medium]},
+        ):
+            graded = asyncio.run(made.aevaluate(**given, answer=""))
+            assert graded.error.startswith("unreadable_media")
+            assert said in graded.error
+    assert asyncio.run(made.aevaluate(query="q", response=None, answer="")).error.startswith("invalid")
+    assert asyncio.run(made.aevaluate(query="q", response=mllm(200), answer="")).score == pytest.approx(200 / 255)
 
 
 def test_ranks_are_a_permutation_that_starts_at_1():
@@ -335,6 +428,41 @@ def test_a_grader_that_fails_is_a_status(result, status, said):
     found = score(openjudge.from_grader(Grades(result, [])), [RECORD])
     assert found.status == (status, status)
     assert said in found.messages[0]
+
+
+def test_a_graders_answer_that_makes_no_sense_is_a_status():
+    for result in (SimpleNamespace(score="high"), SimpleNamespace(rank=7), SimpleNamespace(rank=[None])):
+        found = score(openjudge.from_grader(Grades(result, [])), [RECORD])
+        assert found.status == (Status.FAILED, Status.FAILED)
+
+
+def test_a_grader_is_handed_pictures_in_the_format_that_it_is_told():
+    file = io.BytesIO()
+    PIL.Image.new("RGB", (8, 6), (80, 80, 80)).save(file, format="JPEG")
+    shown = Record.of([Image.from_bytes(file.getvalue()), "How bright?"], ["dark"])
+    grades = Grades(SimpleNamespace(score=1.0), [])
+    assert score(openjudge.from_grader(grades), [shown]).values.tolist() == [1.0]
+    sent = grades.seen[0]["query"][0]
+    with PIL.Image.open(io.BytesIO(base64.b64decode(sent.base64))) as opened:
+        assert (sent.format, opened.format, opened.size) == ("png", "PNG", (8, 6))
+
+
+def test_a_reward_that_compares_is_not_asked_about_one_response():
+    @dataclass(frozen=True)
+    class Compares:
+        spec = Spec(scale="within_group")
+
+        def __call__(self, records):
+            return scores_of(records, [float(len(r.text)) for record in records for r in record.responses])
+
+    with pytest.raises(ValueError, match="listwise=True"):
+        openjudge.grader(Compares())
+    ranked = asyncio.run(openjudge.grader(Compares(), listwise=True).aevaluate(query="q", responses=["a", "bb"]))
+    assert ranked.rank == [2, 1]
+    row = evaluation_row(("user", "q"), ("assistant", "a"))
+    with pytest.raises(ValueError, match="evaluated_all"):
+        eval_protocol.evaluated(Compares(), row)
+    assert eval_protocol.evaluated_all(Compares(), [row])[0].evaluation_result.score == 1.0
 
 
 def test_a_listwise_graders_ranks_are_scores_within_a_group():
@@ -395,6 +523,18 @@ def test_the_unirl_scorer_sends_pictures(server):
     found = score(reward, [record])
     assert found.values[:2].tolist() == pytest.approx(offline([record])[:2])
     assert found.status[2] is Status.UNSUPPORTED_MODALITY
+
+
+def test_a_unirl_answer_has_an_error_or_nan_for_each_item():
+    said = b"""{"results": [{"hpsv3": {"score": 7.1, "style": 2}}, {"hpsv3": {"score": NaN}}, {}],
+        "errors": [{}, {}, {"hpsv3": "out of memory"}]}"""
+    says = Says([(200, said)], [])
+    reward = http_scorers.unirl("http://scorer/score", "hpsv3", transport=says, patience=QUICK)
+    found = score(reward, [Record.of("p", [Image.from_bytes(png(grey)) for grey in (10, 80, 200)])])
+    assert found.status == (Status.OK, Status.NON_FINITE, Status.FAILED)
+    assert found.values[0].item() == pytest.approx(7.1)
+    assert found.messages[2] == "hpsv3: out of memory"
+    assert [one["required_rewards"] for one in says.seen[0]["requests"]] == [["hpsv3"]] * 3
 
 
 def test_the_vllm_scorer_asks_for_raw_logits_of_the_conversation(server):
@@ -471,6 +611,28 @@ def test_rows_that_cannot_be_written_do_not_take_the_others_along():
     found = score(reward, [Record.of("q", ["a", Image.from_bytes(png(10))])])
     assert found.status == (Status.OK, Status.UNSUPPORTED_MODALITY)
     assert found.values[0] == 3.0
+
+
+def test_labels_of_numpy_and_of_nothing_that_json_holds():
+    says = Says([(200, {"rewards": [1.0]})], [])
+    reward = http_scorers.openrlhf("http://scorer/", label="label", transport=says, patience=QUICK, size=4)
+    labels = [np.int64(3), np.array(["a", "b"]), torch.tensor(2), object()]
+    records = [Record.of("q", ["a"], label=label) for label in labels]
+    assert score(reward, records[:1]).values.tolist() == [1.0]
+    found = score(reward, records)
+    assert found.status == (Status.OK, Status.OK, Status.OK, Status.INVALID)
+    assert [seen["labels"] for seen in says.seen[1:]] == [[3], [["a", "b"]], [2]]
+
+
+def test_sounds_are_not_left_out_of_what_text_and_picture_scorers_judge():
+    says = Says([(200, {"scores": [3.0]})], [])
+    heard = Record.of([Audio(data=b"RIFF"), "q"], ["a", Image.from_bytes(png(10))])
+    for reward in (
+        http_scorers.llamafactory("http://scorer/", transport=says, patience=QUICK),
+        http_scorers.unirl("http://scorer/score", "r", transport=says, patience=QUICK),
+    ):
+        assert score(reward, [heard]).status == (Status.UNSUPPORTED_MODALITY,) * 2
+    assert not says.seen
 
 
 def test_another_number_of_scores_than_rows_scores_none():

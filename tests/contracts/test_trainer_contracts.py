@@ -17,12 +17,12 @@ import pytest
 import torch
 
 from assay.adapters import easyr1, environment, flow_grpo, nemo_rl, openrlhf, slime, swift
-from assay.adapters.abstaining import AbstainedError, worth
+from assay.adapters.abstaining import AbstainedError, as_nan, worth
 from assay.adapters.media_index import media_of
-from assay.media import Image
+from assay.media import Image, Text
 from assay.records import Preference, Record
 from assay.records.problems import BadRowError
-from assay.rewards.base import score, scores_of
+from assay.rewards.base import ContractError, score, scores_of
 from assay.rewards.rules import exact_match
 from assay.scores import Status
 from assay.spec import Spec
@@ -106,6 +106,40 @@ def test_openrlhf_a_query_without_its_prompt_is_no_row():
         function(["something else"], ["Q"], ["a"])
     said = openrlhf.reward_function(exact_match("answer"), on_abstain=worth(-1))(["other"], ["Q"], ["a"])
     assert (said["rewards"].item(), said["extra_logs"]["abstained"].item()) == (-1.0, 1.0)
+
+
+QWEN = "<|im_start|>user\n{}How bright?<|im_end|>\n<|im_start|>assistant\n"
+
+
+@pytest.mark.parametrize(
+    ("placeholder", "written"),
+    [
+        ("<|vision_start|><|image_pad|><|vision_end|>", f"<|vision_start|>{'<|image_pad|>' * 64}<|vision_end|>"),
+        ("<|vision_start|><|video_pad|><|vision_end|>", f"<|vision_start|>{'<|video_pad|>' * 9}<|vision_end|>"),
+        ("<start_of_image>", f"\n\n<start_of_image>{'<image_soft_token>' * 16}<end_of_image>\n\n"),
+        ("<|image|>", "<|image>" + "<|image|>" * 7 + "<image|>"),
+        ("<image>\n", "<image>" * 12 + "\n"),
+        ("", ""),
+    ],
+)
+def test_openrlhf_queries_hold_the_placeholders_as_the_processor_wrote_them(placeholder, written):
+    prompt, query = QWEN.format(placeholder * 2), QWEN.format(written * 2)
+    assert openrlhf.response_of(f"<s>{query}<|image_pad|> dark<|im_end|>\n", prompt) == "<|image_pad|> dark"
+    assert openrlhf.response_of(query.replace("bright", "dark"), prompt) is None
+    media = media_of({"row-3": {"prompt": "<image>How bright?", "images": [picture(240)]}}, key="label")
+    said = openrlhf.reward_function(Brightness(), media=media)([f"{query}light"], [prompt], ["row-3"])
+    assert said["rewards"].item() == pytest.approx(240 / 255)
+
+
+def test_openrlhf_a_prompt_may_be_empty():
+    assert openrlhf.response_of("all of it</s>", "") == "all of it"
+
+
+def test_openrlhf_scores_of_what_an_abstention_is_worth_stay_within_0_and_1():
+    function = openrlhf.reward_function(Ranged(9.0), on_abstain=worth(-7.0))
+    assert function(["q a"], ["q "], ["x"])["scores"].item() == 1.0
+    lost = function(["other"], ["q "], ["x"])
+    assert (lost["rewards"].item(), lost["scores"].item()) == (-7.0, 0.0)
 
 
 def test_openrlhf_media_by_the_label():
@@ -198,6 +232,73 @@ def test_swift_process_rewards_are_lists_of_steps():
     assert swift.process(Brightness(), "bright", on_abstain=worth(-1.0))()([blind]) == [[-1.0]]
 
 
+@dataclass(frozen=True)
+class Noting:
+    """Notes what it sees of each row: prompt, response, the kinds of its media, the answer."""
+
+    seen: list = field(default_factory=list)
+    spec: ClassVar[Spec] = Spec(modalities=frozenset({"text", "image", "video", "audio"}), needs=("answer",))
+
+    def __call__(self, records):
+        for record in records:
+            parts = [part for message in record.prompt for part in message.parts]
+            kinds = [type(part).__name__ for part in parts if not isinstance(part, Text)]
+            texts = [f"{message.role}:{message.text}" for message in record.prompt]
+            self.seen.extend((*texts, r.text, *kinds, record.context.get("answer")) for r in record.responses)
+        return scores_of(records, [1.0 for record in records for _ in record.responses])
+
+
+def test_swift_the_completion_stands_in_the_place_of_the_last_turn():
+    reward = Noting()
+    turns = [
+        {"role": "user", "content": "<image><audio>q"},
+        {"role": "assistant", "content": "first"},
+        {"role": "user", "content": "<video>more"},
+        {"role": "assistant", "content": "as the data set has it"},
+    ]
+    row = {
+        "messages": turns,
+        "images": [picture(10)],
+        "videos": [[picture(10), picture(20)]],
+        "audios": [b"RIFF"],
+        "answer": "a",
+    }
+    columns = {name: [cell] for name, cell in row.items()}
+    assert swift.outcome(reward, "n")()(["generated"], **columns, names=["x", "y"], empty=[]) == [1.0]
+    assert swift.outcome(reward, "n")()([turns[-1]], **columns, trainer_state=None) == [1.0]
+    assert swift.plugin(reward, "n")()([row], **columns) == [1.0]
+    assert swift.process(reward, "n")()([row], ["the truth"]) == [[1.0]]
+    without = {name: cell for name, cell in row.items() if name != "answer"}
+    assert swift.process(reward, "n")()([without], ground_truths=["the truth"]) == [[1.0]]
+    prompt = ("user:q", "assistant:first", "user:more")
+    kinds = ("Image", "Audio", "Video")
+    last = turns[-1]["content"]
+    assert reward.seen == [
+        (*prompt, "generated", *kinds, "a"),
+        *[(*prompt, last, *kinds, "a")] * 3,
+        (*prompt, last, *kinds, "the truth"),
+    ]
+    assert turns[-1]["content"] == last
+
+
+def test_swift_rows_without_messages_or_response_are_no_rows():
+    reward = Noting()
+    asked, said = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
+    assert swift.outcome(reward, "n")()(["a", "b", None], messages=[[], [said], [asked]]) == [None] * 3
+    assert swift.plugin(reward, "n")()([{"messages": [asked]}, {}, {"messages": [said]}]) == [None] * 3
+    assert not reward.seen
+
+
+def test_swift_a_step_without_a_score_is_an_abstention():
+    def stepped(records):
+        return scores_of(records, [1.0], steps=(torch.tensor([0.5, torch.nan, 0.25]),))
+
+    row = {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a\nb\nc"}]}
+    with pytest.raises(AbstainedError, match="a step has no score"):
+        swift.process(stepped, "s")()([row])
+    assert swift.process(stepped, "s", on_abstain=worth(-1.0))()([row]) == [[0.5, -1.0, 0.25]]
+
+
 def test_swift_without_swift_says_so():
     if importlib.util.find_spec("swift") is None:
         with pytest.raises(ModuleNotFoundError):
@@ -239,6 +340,18 @@ def test_easyr1_averages_no_nan():
     assert easyr1.batch(half)([row]) == [{"overall": 1.0, "abstained": 0.0}]
 
 
+def test_easyr1_a_row_comes_before_the_configuration_and_overall_is_always_there():
+    row = {"response": "dark", "response_length": 1, "ground_truth": "dark"}
+    assert easyr1.batch(exact_match("ground_truth"))([row], ground_truth="light", response="no")[0]["overall"] == 1.0
+    assert easyr1.batch(exact_match("kind"))([{**row, "kind": "dark"}], kind="light")[0]["overall"] == 1.0
+    lost = easyr1.batch(exact_match("answer"), on_abstain=as_nan)([{**row, "ground_truth": None}])[0]
+    assert math.isnan(lost["overall"])
+    assert lost["abstained"] == 1.0
+    with pytest.raises(ValueError, match='REWARD_TYPE = "batch"'):
+        easyr1.sequential(GroupSize())
+    assert [one["overall"] for one in easyr1.batch(GroupSize())([row, row])] == [2.0, 2.0]
+
+
 def test_easyr1_loads_the_shipped_file(configured):
     module = loaded("easyr1.py")
     assert (module.REWARD_NAME, module.REWARD_TYPE) == ("assay", "batch")
@@ -268,6 +381,9 @@ def test_slime_gives_a_float_a_list_or_a_dictionary():
     assert asyncio.run(function(plain, samples[0])) == 1.0
     assert asyncio.run(function(plain, samples)) == [1.0, 0.0]
     assert asyncio.run(function(keyed, samples[0])) == {"score": 1.0, "abstained": 0.0, "status": "ok"}
+    told = asyncio.run(function(keyed, samples))
+    assert [one["score"] for one in told] == [1.0, 0.0]
+    assert {tuple(one) for one in told} == {("score", "abstained", "status")}
 
 
 def test_slime_many_samples_wait_together():
@@ -399,6 +515,29 @@ def test_flow_grpo_metadata_are_columns_of_rows_or_one_of_columns():
     assert seen == [("a", "x"), ("b", "y")] * 2 + [("a", None), ("b", None)]
 
 
+def test_flow_grpo_metadata_may_be_arrays_and_tensors():
+    seen = []
+
+    @dataclass(frozen=True)
+    class Seen(Brightness):
+        def __call__(self, records):
+            seen.extend(record.context.get("answer") for record in records)
+            return super().__call__(records)
+
+    function, images = flow_grpo.reward_function(Seen()), [picture(10), picture(20)]
+    function(images, ("a", "b"), {"answer": np.array(["x", "y"]), "seed": 7, "name": "ab"})
+    function(images, ("a", "b"), {"answer": torch.tensor([3, 4])})
+    function(images, ("a", "b"), np.array([{"answer": "v"}, {"answer": "w"}], dtype=object))
+    assert [getattr(one, "item", lambda one=one: one)() for one in seen] == ["x", "y", 3, 4, "v", "w"]
+
+
+def test_flow_grpo_floats_that_are_no_pixels_are_not_clamped_to_white():
+    with pytest.raises(AbstainedError, match="floats from 200 to 200"):
+        flow_grpo.reward_function(Brightness())(torch.full((1, 3, 6, 8), 200.0), ["a"], {})
+    rounded, _ = flow_grpo.reward_function(Brightness())(torch.full((1, 3, 6, 8), 1.001), ["a"], {})
+    assert rounded.tolist() == [1.0]
+
+
 def test_flow_grpo_videos_have_an_axis_of_frames():
     seen = []
 
@@ -407,11 +546,12 @@ def test_flow_grpo_videos_have_an_axis_of_frames():
         spec: ClassVar[Spec] = Spec(modalities=frozenset({"text", "video"}))
 
         def __call__(self, records):
-            seen.extend(len(r.messages[0].parts[0]) for record in records for r in record.responses)
+            films = [r.messages[0].parts[0] for record in records for r in record.responses]
+            seen.extend((len(film), film.fps) for film in films)
             return scores_of(records, [1.0 for record in records for _ in record.responses])
 
     flow_grpo.reward_function(Frames(), fps=4.0)(torch.zeros(2, 5, 3, 6, 8), ["a", "b"], [{}, {}])
-    assert seen == [5, 5]
+    assert seen == [(5, 4.0), (5, 4.0)]
 
 
 def test_flow_grpo_a_picture_that_is_none_stops_the_run():
@@ -437,3 +577,48 @@ def test_a_flow_grpo_function_becomes_a_reward():
     assert calls == [((2, 6, 8, 3), ["p", "p"]), ((1, 4, 4, 3), ["w"])]
     endless = score(flow_grpo.from_flow_grpo(lambda images, prompts, metadata: ([math.inf] * len(images), {})), [other])
     assert endless.status == (Status.NON_FINITE,)
+
+
+def test_a_flow_grpo_function_is_handed_the_columns_that_are_needed_and_one_picture_a_row():
+    given = []
+
+    def noting(images, prompts, metadata):
+        given.extend(metadata)
+        return [1.0] * len(images), {}
+
+    one = Image.from_pil(picture(10))
+    record = Record.of("p", [one, [one, one], [one, "with words"]], tag="counting", secret="x")
+    found = score(flow_grpo.from_flow_grpo(noting, Spec(needs=("tag",))), [record])
+    assert found.status == (Status.OK, Status.UNREADABLE_MEDIA, Status.OK)
+    assert found.messages[1] == "2 pictures in the response, not one"
+    assert given == [{"tag": "counting"}] * 2
+
+
+def test_what_a_flow_grpo_function_raises_is_the_status_of_its_row():
+    def picky(images, prompts, metadata):
+        for image in images:
+            if image.mean() > 200:
+                raise TimeoutError("too bright")
+        return [float(image.mean()) for image in images], {}
+
+    record = Record.of("p", [Image.from_pil(picture(grey)) for grey in (10, 240, 80)])
+    found = score(flow_grpo.from_flow_grpo(picky), [record])
+    assert found.status == (Status.OK, Status.TIMEOUT, Status.OK)
+    assert found.values[[0, 2]].tolist() == [10.0, 80.0]
+    assert found.messages[1] == "TimeoutError: too bright"
+    empty = score(flow_grpo.from_flow_grpo(picky), [])
+    assert len(empty) == 0
+
+
+@pytest.mark.parametrize("answer", [[0.5], [0.5] * 4, []])
+def test_a_flow_grpo_function_gives_one_score_a_picture(answer):
+    record = Record.of("p", [Image.from_pil(picture(grey)) for grey in (10, 240, 80)])
+    with pytest.raises(ContractError, match=f"{len(answer)} scores for 3 pictures"):
+        score(flow_grpo.from_flow_grpo(lambda images, prompts, metadata: (answer, {})), [record])
+
+
+def test_a_flow_grpo_function_that_gives_no_numbers_scores_nothing():
+    record = Record.of("p", [Image.from_pil(picture(10))])
+    for answer in ({"avg": [1.0]}, [None], ["good"], 3.0):
+        found = score(flow_grpo.from_flow_grpo(lambda images, prompts, metadata, said=answer: (said, {})), [record])
+        assert found.status == (Status.FAILED,)

@@ -8,6 +8,7 @@ import pickle
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -21,15 +22,16 @@ from assay.adapters.abstaining import AbstainedError, as_nan, refuse, worth
 from assay.adapters.asked import Asked, Together, judged
 from assay.adapters.media_index import media_from, media_of
 from assay.adapters.rows import Judgement
-from assay.media import Image, Text, Video
+from assay.media import Audio, Image, Text, Video
 from assay.rewards.base import scores_of
+from assay.rewards.load import LoadError, from_file
 from assay.rewards.rules import exact_match, numeric_match
 from assay.scores import Status
 from assay.spec import Spec
 
 REAL = Path(__file__).with_name("real")
 sys.path.insert(0, str(REAL))
-from data import ANSWERS, BRIGHT, QUESTIONS, RESPONSES, parquet, picture, rows  # noqa: E402
+from data import ANSWERS, BRIGHT, QUESTIONS, RESPONSES, parquet, picture, png, rows  # noqa: E402
 
 from rewards import Brightness  # noqa: E402
 
@@ -234,6 +236,46 @@ def clear():
         made.cache_clear()
 
 
+def test_many_threads_that_ask_at_first_load_the_reward_once(monkeypatch, tmp_path):
+    (tmp_path / "slow.py").write_text(
+        "import time\nfrom pathlib import Path\ntime.sleep(0.1)\nfrom assay.rewards.rules import exact_match\n"
+        "def right():\n    with Path(__file__).with_name('loads').open('a') as file:\n        file.write('x')\n"
+        "    time.sleep(0.1)\n    return exact_match('answer')\n"
+    )
+    monkeypatch.setenv("ASSAY_REWARD", f"{tmp_path / 'slow.py'}:right")
+    clear()
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            made = list(pool.map(lambda place: (asked_of(verl.assay_reward, 3)["score"], verl._single()), range(8)))
+            files = list(pool.map(lambda place: from_file(tmp_path / "slow.py", "right"), range(2)))
+    finally:
+        clear()
+    assert [score for score, _ in made] == [1.0] * 8
+    assert len({id(function) for _, function in made}) == 1
+    assert (tmp_path / "loads").read_text() == "x" * (1 + len(files))
+
+
+def test_threads_that_load_one_file_at_a_time_find_all_of_it(tmp_path):
+    (tmp_path / "slower.py").write_text(
+        "import time\ntime.sleep(0.2)\nfrom assay.rewards.rules import exact_match\nright = exact_match('answer')\n"
+    )
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda place: from_file(tmp_path / "slower.py", "right"), range(4)))
+    assert len(set(map(id, found))) == 1
+
+
+def test_a_reward_that_could_not_be_loaded_is_asked_for_again(monkeypatch):
+    monkeypatch.setenv("ASSAY_REWARD", f"{REAL / 'rewards.py'}:nothing")
+    clear()
+    try:
+        with pytest.raises(LoadError, match="defines no 'nothing'"):
+            asked_of(verl.assay_reward, 3)
+        monkeypatch.setenv("ASSAY_REWARD", f"{REAL / 'rewards.py'}:right")
+        assert asked_of(verl.assay_reward, 3)["score"] == 1.0
+    finally:
+        clear()
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"), [("ASSAY_REWARD", "", "is not set"), ("ASSAY_ON_ABSTAIN", "zero", "refuse, nan")]
 )
@@ -269,6 +311,42 @@ def test_an_index_of_two_files_needs_a_key_that_tells_them_apart(tmp_path):
     found = media_from(lines, key="uid").find({"uid": "u"})
     assert found == {"prompt": "p", "image": "i.png"}
     assert len(media_from(one, key=("split", "index"))) == 3
+
+
+def test_the_fields_of_extra_info_come_before_those_of_the_row(tmp_path):
+    lines = tmp_path / "rows.jsonl"
+    lines.write_text('{"index": 1, "extra_info": {"index": 7}, "prompt": "p"}\n{"index": 2, "prompt": "q"}\n')
+    found = media_from(lines)
+    assert found.find({"index": 7}) == {"prompt": "p"}
+    assert found.find({"index": "2"}) == {"prompt": "q"}
+    assert found.find({"index": 1}) is None
+    assert found.find({"index": np.int64(2), "extra_info": {"index": 7}}) == {"prompt": "p"}
+
+
+def test_a_key_of_several_fields_is_whole_or_none(tmp_path):
+    index = media_from(parquet(tmp_path / "a.parquet"), key=("split", "index"))
+    assert index.find({"split": "train", "index": 0}) is not None
+    assert index.find({"index": 0}) is None
+    with pytest.raises(ValueError, match="no split and uid"):
+        media_from(tmp_path / "a.parquet", key=("split", "uid"))
+
+
+def test_a_line_that_is_no_row_is_named(tmp_path):
+    lines = tmp_path / "rows.jsonl"
+    lines.write_text('{"index": 1, "prompt": "p"}\n{"index": 2, "pro\n')
+    with pytest.raises(ValueError, match=r"rows\.jsonl"):
+        media_from(lines)
+
+
+def test_media_in_memory_of_every_kind():
+    film, sound = Video.from_frames([Image.from_pil(picture(10))], 4.0), Audio(data=b"RIFF")
+    held = {"bytes": png(80), "path": None}
+    index = media_of({0: held, 1: [film, sound, picture(10)], 2: {"image": held, "prompt": "p"}, 3: [held, held]})
+    assert index.find({"index": 0}) == {"images": [held]}
+    assert index.find({"index": 1}) == {"videos": [film], "audios": [sound], "images": [picture(10)]}
+    assert index.find({"index": 2}) == {"image": held, "prompt": "p"}
+    assert index.find({"index": 3}) == {"images": [held, held]}
+    assert asked_of(verl.compute_score(Brightness(), media=index), 0)["score"] == pytest.approx(80 / 255)
 
 
 def test_rows_of_many_threads_are_judged_together():
@@ -369,6 +447,50 @@ def test_verl_omni_scores_the_picture_under_the_prompt(caplog):
     assert sum("beta" in message for message in caplog.messages) == 1
     assert function("toy", GREY_CHW, "truth", {"prompt": "asked"})["status"] == "ok"
     assert seen[-1] == "asked"
+
+
+def test_verl_omni_three_frames_of_three_channels_are_frames_first():
+    frames = torch.stack([torch.full((3, 6, 8), level, dtype=torch.uint8) for level in (10, 80, 200)])
+    film = verl_omni.medium_of(frames, 5.0)
+    assert [frame.pil().getpixel((0, 0)) for frame in film.frames] == [(10,) * 3, (80,) * 3, (200,) * 3]
+    assert film.fps == 5.0
+
+
+def test_verl_omni_the_picture_is_the_response_and_the_truth_a_column(caplog):
+    seen = []
+
+    @dataclass(frozen=True)
+    class Seen(Brightness):
+        def __call__(self, records):
+            for record in records:
+                prompt = [type(part) for message in record.prompt for part in message.parts]
+                drawn = [type(part) for message in record.responses[0].messages for part in message.parts]
+                seen.append((prompt, drawn, record.context["answer"]))
+            return super().__call__(records)
+
+    function = verl_omni.compute_score(Seen())
+    known = {"reward_router_address": "h:1", "reward_model_tokenizer": None, "model_name": "m", "sampling_params": {}}
+    with caplog.at_level(logging.WARNING):
+        function("toy", GREY_CHW, "a grey field", {"index": 0, "num_turns": None}, **known)
+    assert seen == [([Text], [Image], "a grey field")]
+    assert not caplog.messages
+
+
+def test_verl_omni_a_config_alone_names_the_reward_and_groups_are_refused(monkeypatch):
+    @dataclass(frozen=True)
+    class Rank:
+        spec: ClassVar[Spec] = Spec(scale="within_group")
+
+    with pytest.raises(ValueError, match="alone"):
+        verl_omni.compute_score(Rank())
+    monkeypatch.setenv("ASSAY_REWARD", f"{REAL / 'rewards.py'}:brightness")
+    clear()
+    try:
+        told = verl_omni.assay_reward("toy", GREY_CHW, ground_truth="", extra_info={"index": 0}, weight=2)
+        assert told == {"score": pytest.approx(80 / 255), "abstained": 0.0, "right": 1.0, "status": "ok"}
+        assert verl_omni.assay_reward("toy", GREY_CHW, "words", None)["right"] == 0.0
+    finally:
+        clear()
 
 
 @pytest.mark.parametrize("pixels", [GREY_CHW.float() / 255, torch.zeros(5, 6, 8, dtype=torch.uint8), None])

@@ -20,8 +20,9 @@ from assay.records import Record
 RECORDS = [Record.of("why?", ["because", "because it is so", "no"])]
 
 
-def written(place: Path, *, adapter: bool) -> tuple[Any, nn.Linear, Any]:
+def written(place: Path, *, adapter: bool, side: str = "right") -> tuple[Any, nn.Linear, Any]:
     tokenizer = testing.tiny_text().tokenizer
+    tokenizer.padding_side = side
     sizes = {"vocab_size": len(tokenizer), "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 2}
     torch.manual_seed(0)
     model: Any = LlamaForCausalLM(LlamaConfig(**sizes, num_attention_heads=4)).eval()  # type: ignore[arg-type]
@@ -43,10 +44,10 @@ def written(place: Path, *, adapter: bool) -> tuple[Any, nn.Linear, Any]:
     return model, summary, tokenizer
 
 
-@pytest.mark.parametrize("adapter", [False, True])
+@pytest.mark.parametrize(("adapter", "side"), [(False, "right"), (False, "left"), (True, "right"), (True, "left")])
 @torch.no_grad()
-def test_it_scores_as_the_value_head_model(adapter: bool, tmp_path: Path) -> None:
-    model, summary, tokenizer = written(tmp_path, adapter=adapter)
+def test_it_scores_as_the_value_head_model(adapter: bool, side: str, tmp_path: Path) -> None:
+    model, summary, tokenizer = written(tmp_path, adapter=adapter, side=side)
     expected = []
     for response in RECORDS[0].responses:
         chat = [{"role": "user", "content": "why?"}, {"role": "assistant", "content": response.text}]

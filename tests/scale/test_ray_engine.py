@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
+from typer.testing import CliRunner
 
 from assay import testing
+from assay.cli.main import app
 from assay.records import Record, read, write
 from assay.rewards.learned import LearnedReward
 from assay.rewards.load import load
-from assay.runs.ray_engine import RayEngine
+from assay.runs.ray_engine import ClusterError, RayEngine
 from assay.runs.score import score_file
 from assay.scores import Status
+from assay.serving.ray_app import Replicas, deploy
 
 RECORDS = 60
 
@@ -110,6 +115,36 @@ def test_a_worker_that_dies_loses_and_doubles_nothing(cluster: None, data: Path,
     again = tmp_path / "again.jsonl"
     score_file(reward, read(data), again, batch=8)
     assert output.read_bytes() == again.read_bytes()
+
+
+RULE = "from assay.rewards.rules.length import length\nwords = length(per_words=2.0)\n"
+
+
+def test_relative_paths_begin_where_the_command_was_given(
+    cluster: None, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text(RULE)
+    (tmp_path / "records.jsonl").write_bytes(data.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    command = ["score", "mine.py:words", "records.jsonl", "--engine", "ray", "--workers", "1", "--batch", "64"]
+    done = CliRunner().invoke(app, [*command, "-o", "there.jsonl", "--cache", "kept.sqlite"])
+    assert done.exit_code == 0, done.output
+    assert "120 ok" in done.stdout
+    assert "came from the cache" not in done.stdout  # workers count their hits, not the driver
+    again = CliRunner().invoke(app, ["score", *command[1:3], "-o", "here.jsonl", "--cache", "kept.sqlite", "--json"])
+    assert json.loads(again.stdout)["from_cache"] == 120
+    assert Path("there.jsonl").read_bytes() == Path("here.jsonl").read_bytes()
+
+
+def test_gpus_that_will_never_come_are_not_waited_for(
+    cluster: None, saved: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    asked = RayEngine(partial(load, saved, device="cpu"), partial(read, data), gpus=1000.0)
+    with pytest.raises(ClusterError, match="1000 GPUs are asked for"):
+        next(asked(0, 8))
+    with pytest.raises(ClusterError, match="GPUs are asked for"):
+        deploy(FastAPI, "127.0.0.1", 8000, Replicas(gpus=1000.0))
 
 
 def test_without_ray_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch, data: Path, tmp_path: Path) -> None:

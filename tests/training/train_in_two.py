@@ -32,4 +32,5 @@ if __name__ == "__main__":
     )
     if PartialState().is_main_process:
         losses = {str(int(entry["step"])): entry["loss"] for entry in result.history}
-        Path(sys.argv[1]).with_suffix(".json").write_text(json.dumps(losses))
+        told = {"processes": PartialState().num_processes, "losses": losses}
+        Path(sys.argv[1]).with_suffix(".json").write_text(json.dumps(told))

@@ -70,6 +70,19 @@ def test_judging_goes_on_until_nothing_is_left(page):
     assert shown_in(client.post("/undo").text)
 
 
+def test_raters_at_once_are_not_asked_more_than_the_overlap(page):
+    annotation, ann = page(overlap=1)
+    bob = TestClient(ann.app, base_url="http://127.0.0.1")
+    seen = [shown_in(entered(client, name).get("/").text) for client, name in ((ann, "Ann"), (bob, "Bob"))]
+    asked = [annotation.judgements.shown(number).question for number in seen]
+    assert len(set(asked)) == 2
+    for client in (ann, bob):
+        while "Nothing is left" not in (text := client.get("/").text):
+            client.post("/judge", data={"shown": shown_in(text), "verdict": "tie"})
+    assert {len(said) for said in annotation.judgements.standing.values()} == {1}
+    assert len(annotation.judgements.answers()) == len(annotation.choice.questions)
+
+
 def test_the_page_does_not_say_which_response_is_which(page):
     annotation, client = page()
     text = entered(client).get("/").text
@@ -96,6 +109,21 @@ def test_media_are_those_of_the_side(page):
     assert client.get("/media/999/0/0").status_code == 404
     pictured = annotation.judgements.show("Ann", "0:0-1", (0, 1))
     assert client.get(f"/media/{pictured.id}/prompt/0").headers["content-type"] == "image/png"
+
+
+def test_a_medium_that_is_lost_does_not_tell_its_name(page, folder):
+    annotation, client = page()
+    entered(client)
+    pictured = annotation.judgements.show("Ann", "0:0-1", (0, 1))
+    lost = folder / "pictures" / "red.png"
+    moved = lost.rename(folder / "elsewhere.png")
+    try:
+        assert "image: missing file" in client.get(f"/?shown={pictured.id}").text
+        reply = client.get(f"/media/{pictured.id}/prompt/0")
+        assert reply.status_code == 404
+        assert "red.png" not in reply.text
+    finally:
+        moved.rename(lost)
 
 
 def test_a_question_of_somebody_else_is_not_answered(page):

@@ -182,6 +182,31 @@ def test_without_scores_the_fewest_judged_comes_first():
     assert Choice(QUESTIONS, overlap=1).next("c", standing | {"3:0-1": {"a": {"skip": True}}}).record == 3
 
 
+def test_what_others_have_before_them_counts_as_asked():
+    assert Choice(QUESTIONS, overlap=1).next("b", {}, {"0:0-1": 1}).record == 1
+    assert Choice(QUESTIONS, overlap=2).next("b", {}, {"0:0-1": 1}).record == 0
+    assert Choice(QUESTIONS, overlap=2).next("b", {"0:0-1": {"c": {"better": 0}}}, {"0:0-1": 1}).record == 1
+    assert Choice(QUESTIONS).next("b", {}, {"0:0-1": 1}).record == 0
+
+
+def test_a_question_is_held_until_it_is_answered_or_left(tmp_path):
+    now = [0.0]
+    kept = open_judgements(tmp_path / "held", FACTS, clock=lambda: now[0])
+    shown = kept.show("ann", "0:0-1", (0, 1))
+    assert kept.held("bob") == {"0:0-1": 1}
+    assert kept.held("ann") == {}
+    kept.judge(shown, {"better": 0})
+    assert kept.held("bob") == {}
+    kept.hold("ann", kept.undo("ann").question)
+    assert kept.held("bob") == {"0:0-1": 1}
+    now[0] = 1801.0
+    assert kept.held("bob") == {}
+    kept.show("ann", "1:0-1", (0, 1))
+    kept.hold("ann", None)
+    assert kept.held("bob") == {}
+    kept.close()
+
+
 @given(st.lists(st.floats(-5, 5), min_size=2, max_size=5), st.floats(0.1, 3))
 @settings(max_examples=40, deadline=None)
 def test_margins_are_in_units_of_their_spread(values, std):

@@ -7,12 +7,14 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
+import torch
 from fastapi.testclient import TestClient
 from view_gallery import HOSTILE
 from view_site import create_view, viewed_in
 
-from assay.media import Image
-from assay.records import Record, read, write
+from assay.media import Audio, Image, Video
+from assay.records import Critique, Record, read, write
+from assay.rewards.base import scores_of
 from assay.rewards.rules.length import length
 from assay.runs.score import score_file
 from assay.view.media import content_type
@@ -106,6 +108,22 @@ def test_media_are_had_by_record_and_place_alone(client, viewed):
     assert response.headers["cache-control"] == "no-cache"  # other data may come to the same address
     for path in ("0/1", "0/99", "99/0", "-1/0", "0/-1", "8/1/9", "8/1/-1"):
         assert client.get(f"/media/{path}").status_code == 404, path
+
+
+def test_media_that_cannot_be_read_say_so_in_their_place(tmp_path):
+    (tmp_path / "empty.wav").touch()
+    gone = [[Image.from_path(tmp_path / "gone.png")], [Video.from_path(tmp_path / "gone.mp4")]]
+    made = [Record.of("Which?", [*gone, [Audio.from_path(tmp_path / "empty.wav")]], id="gone")]
+    write(made, tmp_path / "data.jsonl")
+    score_file(lambda records: scores_of(records, torch.zeros(3)), made, tmp_path / "scores.parquet")
+    viewed = Viewed(open_table(tmp_path / "scores.parquet", tmp_path), shelve(tmp_path / "data.jsonl", tmp_path))
+    client = TestClient(create_view(viewed), base_url="http://127.0.0.1")
+    page = client.get("/row?record=gone").text
+    for said in ("image: missing file", "video: missing file", "audio: empty file"):
+        assert said in page
+    assert not [tag for tag in ("<img", "<video", "<audio") if tag in page]
+    (reason,) = links(page, "/media/0/1")
+    assert "gone.png: no such file" in client.get(reason).text
 
 
 TRICKS = [
@@ -232,6 +250,37 @@ def test_numbers_out_of_all_bounds_break_nothing(client, number):
     assert client.get(f"/at/{number}").status_code == 200
     for path in (f"{number}/0", f"0/{number}", f"8/1/{number}"):
         assert client.get(f"/media/{path}").status_code == 404
+
+
+@pytest.mark.parametrize("number", [-1, 25, 999_999])
+def test_a_place_outside_of_the_list_is_not_told(client, number):
+    assert "of 25" in client.get("/row?record=steps&at=24").text
+    assert "of 25" not in client.get(f"/row?record=steps&at={number}").text
+
+
+def test_a_place_before_the_first_is_the_first(client):
+    assert "row 1 of 25" in client.get("/at/-3").text
+
+
+@pytest.mark.parametrize("expression", ["0 < value < 1 < 2", "1 < 2 and value > 0", "not 1 > 2 and value > 0"])
+def test_a_filter_may_compare_numbers_alone_in_a_part_of_it(client, expression):
+    page = client.get("/", params={"keep": expression})
+    assert page.status_code == 200
+    assert page.text.count('class="open"') > 0
+
+
+def test_text_runs_in_its_own_direction(tmp_path):
+    hebrew = "\u05e9\u05dc\u05d5\u05dd!"
+    made = [Record.of(hebrew, [hebrew, "\u202eturned"], id=hebrew, feedback=[Critique(0, hebrew)])]
+    write(made, tmp_path / "data.jsonl")
+    score_file(length(per_words=3.0), made, tmp_path / "scores.parquet")
+    viewed = Viewed(open_table(tmp_path / "scores.parquet", tmp_path), shelve(tmp_path / "data.jsonl", tmp_path))
+    client = TestClient(create_view(viewed), base_url="http://127.0.0.1")
+    for path in ("/", f"/row?record={quote(hebrew)}"):
+        page = client.get(path).text.partition("<body>")[2]
+        assert hebrew in page
+        for before in re.findall(rf"<([^<>]*)>[^<>]*{hebrew}", re.sub(r"<span( class=\"step\")?>", "", page)):
+            assert 'dir="auto"' in before or before.startswith(("bdi", "caption")), before
 
 
 def test_this_machine_has_its_loopback_names_alone(viewed):

@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from assay.runs.score import score_file
 from assay.view.derived import add_derived, flips
 from assay.view.listing import Listing, Query
 from assay.view.shelf import ShelfError, shelve
+from assay.view.store import prune
 from assay.view.table import open_table
 
 
@@ -150,6 +152,50 @@ def test_scores_written_anew_are_read_anew(tmp_path):
     assert open_table(scores, tmp_path / "cache").column("value").tolist() != before
 
 
+def test_what_nobody_looked_at_is_deleted(tmp_path):
+    data, scores, _ = gallery(tmp_path)
+    cache = tmp_path / "cache"
+    table, shelf = open_table(scores, cache), shelve(data, cache, limit=3)
+    shelf.close()
+    add_derived(table)
+    for name in table.numbers:
+        table.order(name, descending=True)
+    (shelf.folder / ".77-records.sqlite").touch()
+    other = cache / f"mine-{'0' * 16}"
+    other.mkdir()
+    (other / "part.parquet").write_text("not of a page")
+    (cache / "files").mkdir()
+    assert prune(cache) == []
+    for folder in cache.iterdir():
+        os.utime(folder, (0, 0))
+    open_table(scores, cache)
+    assert prune(cache) == [shelf.folder]
+    assert sorted(each.name for each in cache.iterdir()) == sorted(["files", other.name, table.folder.name])
+    assert prune(tmp_path / "nowhere") == []
+
+
+def test_two_processes_may_make_the_same_at_once(tmp_path, monkeypatch):
+    data, scores, _ = gallery(tmp_path, ".jsonl")
+    cache = tmp_path / "cache"
+    inner = []
+
+    def and_another(done, total):
+        if not inner:
+            inner.append(os.getpid())
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "getpid", lambda: 1)
+                assert shelve(data, cache).count == 10
+                assert open_table(scores, cache).records == 10
+
+    assert open_table(scores, cache, and_another).records == 10
+    assert inner
+    inner.clear()
+    shutil.rmtree(cache)
+    assert shelve(data, cache, progress=and_another).count == 10
+    assert inner
+    assert not list(cache.rglob(".*"))
+
+
 def test_no_result_is_refused(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text('{"id": 1}\n')
@@ -198,6 +244,7 @@ from pathlib import Path
 import psutil
 from fastapi.testclient import TestClient
 from assay.view.derived import add_derived
+from assay.view.store import prune
 from assay.view.table import open_table
 from assay.view.viewer import Viewed, create_view
 scores, other, small, cache = map(Path, sys.argv[1:])

@@ -14,13 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, cast, final
 
 from assay.adapters.abstaining import OnAbstain, columns_of, refuse
 from assay.adapters.asked import refuse_groups
-from assay.adapters.environment import configured
+from assay.adapters.environment import configured, once
 from assay.adapters.media_index import MediaIndex
 from assay.adapters.verl import VerlRows
 from assay.rewards.base import Reward
@@ -99,7 +98,7 @@ def compute_score(reward_inputs: Any, **config: Any) -> Any:
     return _made()(reward_inputs, **config)
 
 
-@cache
+@once
 def _made() -> EasyR1Batch:
     said = configured()
     return batch(said.reward, on_abstain=said.on_abstain, media=said.media, root=said.root)

@@ -16,15 +16,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import final
+from threading import Lock
+from typing import Generic, TypeVar, final
 
 from assay.adapters.abstaining import OnAbstain, as_nan, refuse, worth
 from assay.adapters.media_index import MediaIndex, media_from
 from assay.rewards.base import Reward
 from assay.rewards.load import load
+
+_Made = TypeVar("_Made")
 
 
 @final
@@ -43,7 +46,32 @@ class Configured:
     root: Path
 
 
-@cache
+@final
+class once(Generic[_Made]):  # noqa: N801
+    """A function without arguments whose result is made once a process, also when many threads ask for it at first.
+
+    What it raises is not kept: the next call tries again.
+    """
+
+    def __init__(self, make: Callable[[], _Made]) -> None:
+        self._make = make
+        self.__doc__ = make.__doc__
+        self._lock = Lock()
+        self._made: list[_Made] = []
+
+    def __call__(self) -> _Made:
+        with self._lock:
+            if not self._made:
+                self._made.append(self._make())
+            return self._made[0]
+
+    def cache_clear(self) -> None:
+        """Forget what was made."""
+        with self._lock:
+            self._made.clear()
+
+
+@once
 def configured() -> Configured:
     """The reward of the environment, loaded once a process.
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from assay.adapters.asked import Asked, context_of, judged, unjudged
+from assay.adapters.asked import Asked, context_of, judged, refuse_groups, unjudged
 from assay.adapters.rows import Judgement
 from assay.rewards.base import Reward
 from assay.scores import Status
@@ -34,7 +34,11 @@ def evaluated(reward: Reward, row: Any, *, truth: str | None = None, root: str |
     ``ground_truth`` and the fields of ``input_metadata.dataset_info`` are context. The score is the reward's own: bring
     it to 0..1 first (`assay.transforms`) where a threshold is compared with it. An abstention has the score 0.0 (the
     schema wants a number), with ``is_score_valid=False`` and the reason in ``error``.
+
+    Raises:
+        ValueError: the reward compares the responses of a prompt.
     """
+    refuse_groups(reward, 'call evaluated_all in an evaluation_test of mode="all"')
     return evaluated_all(reward, [row], truth=truth, root=root)[0]
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast, final
+from traceback import format_exception_only
+from typing import Any, TypeAlias, cast, final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +22,14 @@ from assay.adapters.pixels import picture, tensor_of, video
 from assay.adapters.rows import Judgement
 from assay.media import Image, MediaError
 from assay.records import Record
-from assay.rewards.base import Reward, scores_of
+from assay.rewards.base import ContractError, Reward, name_of, scores_of
+from assay.rewards.batches import status_of
 from assay.scores import Scores, Status
 from assay.spec import Spec
 
 __all__ = ["FlowGrpoFunction", "FlowGrpoReward", "from_flow_grpo", "reward_function"]
+
+_Cell: TypeAlias = tuple[float, Status, str]
 
 
 @final
@@ -88,29 +92,47 @@ class FlowGrpoReward:
             for response in record.responses
         ]
         owners = [record for record in records for _ in record.responses]
-        values = torch.full((len(shown),), torch.nan)
-        status = [Status.UNREADABLE_MEDIA if isinstance(one, str) else Status.OK for one in shown]
-        messages = [one if isinstance(one, str) else "" for one in shown]
-        for rows in _of_one_size(shown):
-            prompts = ["".join(message.text for message in owners[row].prompt) for row in rows]
-            metadata = [dict(owners[row].context) for row in rows]
-            scores, _ = self.function(np.stack([cast("Any", shown[row]) for row in rows]), prompts, metadata)
-            values[torch.tensor(rows)] = torch.as_tensor(np.array([float(one) for one in scores]), dtype=torch.float32)
-        finite = torch.isfinite(values)
-        status = [
-            Status.NON_FINITE if one is Status.OK and not good else one
-            for one, good in zip(status, finite.tolist(), strict=True)
+        cells: list[_Cell] = [
+            (torch.nan, Status.UNREADABLE_MEDIA, one if isinstance(one, str) else "") for one in shown
         ]
-        return scores_of(records, torch.where(finite, values, torch.nan), status, messages)
+        for rows in _of_one_size(shown):
+            for row, cell in zip(rows, self._asked(rows, shown, owners), strict=True):
+                cells[row] = cell
+        values, status, messages = zip(*cells, strict=True) if cells else ((), (), ())
+        return scores_of(records, torch.tensor(values, dtype=torch.float32), status, messages)
+
+    def _asked(self, rows: Sequence[int], shown: Sequence[Any], owners: Sequence[Record]) -> list[_Cell]:
+        """The cells of rows of one size. When the function raises on several, each row is asked alone."""
+        prompts = ["".join(message.text for message in owners[row].prompt) for row in rows]
+        metadata = [dict(owners[row].context) for row in rows]
+        try:
+            scores, _ = self.function(np.stack([shown[row] for row in rows]), prompts, metadata)
+            found = [_cell_of(float(one)) for one in scores]
+        except Exception as error:  # noqa: BLE001 what an outside function raises is a row's status
+            if len(rows) > 1:
+                return [cell for row in rows for cell in self._asked([row], shown, owners)]
+            return [(torch.nan, status_of(error), format_exception_only(error)[-1].strip())]
+        if len(found) != len(rows):
+            raise ContractError(f"{name_of(self.function)} gave {len(found)} scores for {len(rows)} pictures")
+        return found
 
 
 def from_flow_grpo(function: Callable[..., Any], spec: Spec | None = None) -> FlowGrpoReward:
     """A function of flow_grpo's shape as a reward of responses that are one picture each.
 
     Pictures of one size go in one call, as uint8 ``[batch, height, width, 3]``; the metadata are the context columns
-    that ``spec`` needs. A response without exactly one picture that can be read is ``unreadable_media``.
+    that ``spec`` needs. A response without exactly one picture that can be read is ``unreadable_media``; what the
+    function raises is the status of its row.
+
+    Raises:
+        ContractError: (when called) the function gave another number of scores than there are pictures.
     """
     return FlowGrpoReward(function) if spec is None else FlowGrpoReward(function, spec)
+
+
+def _cell_of(value: float) -> _Cell:
+    finite = abs(value) <= torch.finfo(torch.float32).max
+    return (value, Status.OK, "") if finite else (torch.nan, Status.NON_FINITE, f"the function gave {value}")
 
 
 def _medium(pixels: Any, fps: float) -> Any:
@@ -121,11 +143,16 @@ def _medium(pixels: Any, fps: float) -> Any:
 def _cell(metadata: Any, place: int) -> Mapping[str, Any]:
     if isinstance(metadata, Mapping):
         columns = cast("Mapping[str, Any]", metadata)
-        return {name: column[place] for name, column in columns.items() if isinstance(column, list | tuple)}
+        return {name: column[place] for name, column in columns.items() if _is_column(column)}
     if metadata is None or not len(metadata):
         return {}
     row = metadata[place]
     return cast("Mapping[str, Any]", row) if isinstance(row, Mapping) else {}
+
+
+def _is_column(value: Any) -> bool:
+    """Whether it is a list, an array or a tensor of one cell a row."""
+    return isinstance(value, list | tuple) or bool(getattr(value, "ndim", 0))
 
 
 def _pixels(pictures: Sequence[Image]) -> npt.NDArray[Any] | str:

@@ -21,7 +21,7 @@ from typing import Any, TypeAlias, final
 
 import torch
 
-from assay.media import Image, MediaError, Part, Video
+from assay.media import Audio, Image, MediaError, Part, Text, Video
 from assay.media.source import read_source
 from assay.models.endpoints.messages import written
 from assay.models.endpoints.patience import Patience, Turnstile, retry_after
@@ -89,11 +89,13 @@ class HttpScorer:
 
     def _asked(self, rows: Sequence[Row], gate: Turnstile) -> Sequence[Cell]:
         try:
-            body = json.dumps(self.body(rows)).encode()
+            body = json.dumps(self.body(rows), default=_plain).encode()
         except MediaError as error:
             return self._each_alone(rows, gate, (Status.UNREADABLE_MEDIA, str(error)))
         except BadRowError as error:
             return self._each_alone(rows, gate, (Status.UNSUPPORTED_MODALITY, str(error)))
+        except (TypeError, ValueError) as error:
+            return self._each_alone(rows, gate, (Status.INVALID, f"a column that JSON cannot hold: {error}"))
         reply = self._sent(body, gate)
         if isinstance(reply, tuple):
             return [reply] * len(rows)
@@ -256,6 +258,13 @@ def _of_text(label: str | None) -> Spec:
     return Spec(needs=() if label is None else (label,))
 
 
+def _plain(value: Any) -> Any:
+    """Arrays, tensors and their numbers as JSON has them."""
+    if not hasattr(value, "tolist"):
+        raise TypeError(f"a {type(value).__name__}")
+    return value.tolist()
+
+
 def _numbers(values: Iterable[Any]) -> list[Cell]:
     return [_number(value) for value in values]
 
@@ -279,7 +288,7 @@ def _metric(found: Mapping[str, Any], name: str | None) -> Cell:
 
 
 def _text(messages: Sequence[Message]) -> str:
-    if any(isinstance(part, Image | Video) for message in messages for part in message.parts):
+    if any(not isinstance(part, Text) for message in messages for part in message.parts):
         raise BadRowError("unsupported_media", "media, and this scorer takes text alone", "ask one that takes media")
     return "".join(message.text for message in messages)
 
@@ -287,6 +296,8 @@ def _text(messages: Sequence[Message]) -> str:
 def _history(record: Record, response: Response) -> list[dict[str, Any]]:
     text = "".join(message.text for message in record.prompt)
     parts = [part for messages in (record.prompt, response.messages) for message in messages for part in message.parts]
+    if any(isinstance(part, Audio) for part in parts):
+        raise BadRowError("unsupported_media", "a sound, and UniRL takes pictures and videos", "ask another scorer")
     turns = [{"text": text, **_media(part)} for part in parts if isinstance(part, Image | Video)]
     if not turns:
         raise BadRowError("unsupported_media", "no picture or video, and UniRL judges those", "ask another scorer")

@@ -30,7 +30,8 @@ class BatchReward:
 
     ``cameras`` are the keys of frames, ``[B, 3, height, width]`` (a picture each) or ``[B, T, 3, height, width]`` (a
     film of ``fps`` frames a second each), uint8 or floats in 0..1: frames as the data set gives them, before they are
-    normalised. ``task_key`` holds the tasks, text each; a batch without it is judged under ``task``.
+    normalised. ``task_key`` holds the tasks, text each, or one text for all rows; a batch without it is judged under
+    ``task``.
 
     The frames are copied to 8 bits, so a score has no gradient in them.
     """
@@ -59,8 +60,10 @@ class BatchReward:
         films = [[self._seen(frames) for frames in _frames(batch, camera)] for camera in self.cameras]
         if len({len(film) for film in films}) != 1:
             raise ValueError(f"cameras of {[len(film) for film in films]} rows")
-        tasks: Sequence[Any] = batch[self.task_key] if self.task_key in batch else [self.task] * len(films[0])
-        return judge(self.reward, tasks, [list(row) for row in zip(*films, strict=True)])
+        given: Any = batch.get(self.task_key)
+        tasks = self.task if given is None else given
+        each: Sequence[Any] = [tasks] * len(films[0]) if isinstance(tasks, str) else tasks
+        return judge(self.reward, each, [list(row) for row in zip(*films, strict=True)])
 
     def reset(self) -> None:
         """Nothing is kept between batches."""

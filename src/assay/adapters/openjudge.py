@@ -20,10 +20,10 @@ from typing import Any, cast, final
 
 import torch
 
-from assay.adapters.asked import Asked, judged
+from assay.adapters.asked import Asked, judged, refuse_groups
 from assay.adapters.rows import Judgement
 from assay.adapters.waiting import waited
-from assay.media import Image, MediaError, Text
+from assay.media import Audio, Image, MediaError, Text, Video
 from assay.records import Message, Record, Response
 from assay.rewards.base import Reward, fingerprint, scores_of
 from assay.scores import Scores, Status
@@ -49,7 +49,8 @@ class AssayGrading:
         """
         responses: Sequence[Any] = given.pop("responses") if self.listwise else [given.pop("response")]
         images = [_image(one) for one in given.pop("images", None) or ()]
-        rows = [Asked(_content(query), _content(one), images=images or None, context=given) for one in responses]
+        asked = _content(query, "user")
+        rows = [Asked(asked, _content(one, "assistant"), images=images or None, context=given) for one in responses]
         judgements = await asyncio.to_thread(judged, self.reward, rows, root=self.root)
         lost = [judgement for judgement in judgements if judgement.value is None]
         if lost:
@@ -83,7 +84,12 @@ def grader(reward: Reward, name: str = "assay", *, listwise: bool = False, root:
     messages, or a list of texts and ``MLLMImage`` (with base64; an address is not fetched).
 
     Equal scores are ranked in the order of the responses, and ``metadata["tied"]`` says so.
+
+    Raises:
+        ValueError: the reward compares the responses of a prompt, and the grader is not ``listwise``.
     """
+    if not listwise:
+        refuse_groups(reward, "give listwise=True")
     grading = AssayGrading(reward, name, listwise, Path(root))
 
     async def evaluate(self: Any, **given: Any) -> Any:
@@ -149,12 +155,11 @@ class GraderReward:
 
     async def _graded(self, record: Record, responses: Sequence[Response]) -> list[tuple[float, Status, str]]:
         try:
-            result = await self.grader.aevaluate(**self._arguments(record, responses))
+            return _cells(await self.grader.aevaluate(**self._arguments(record, responses)), len(responses))
         except MediaError as error:
             return [(torch.nan, Status.UNREADABLE_MEDIA, str(error))] * len(responses)
         except Exception as error:  # noqa: BLE001 - a grader fails in its own way, and that is its row's failure
             return [(torch.nan, Status.FAILED, f"{type(error).__name__}: {error}")] * len(responses)
-        return _cells(result, len(responses))
 
     def _arguments(self, record: Record, responses: Sequence[Response]) -> dict[str, Any]:
         said = [_plain(response.messages) for response in responses]
@@ -206,27 +211,32 @@ def _plain(messages: Sequence[Message]) -> Any:
 def _mllm(part: Any) -> Any:
     if not isinstance(part, Image):
         raise TypeError(f"graders take texts and pictures, not a {type(part).__name__}")
-    fields = {"base64": base64.b64encode(part.read()).decode(), "format": "png"}
+    png = Image.from_pil(part.pil()).read()  # as rewards see it: upright, without transparency
+    fields = {"base64": base64.b64encode(png).decode(), "format": "png"}
     if importlib.util.find_spec("openjudge") is None:
         return SimpleNamespace(url=None, **fields)
     return importlib.import_module("openjudge.models.schema.qwen.mllmImage").MLLMImage(**fields)
 
 
-def _content(value: Any) -> Any:
+def _content(value: Any, role: str) -> Any:
     """A query or response as `assay.adapters.rows.judge` takes it."""
-    if isinstance(value, list):
-        items = cast("list[Any]", value)
-        return [one if isinstance(one, str | Mapping) else _image(one) for one in items]
-    return value if isinstance(value, str | Mapping) else [_image(value)]
+    items: list[Any] = value if isinstance(value, list) else [value]
+    if not any(_is_medium(one) for one in items):
+        return value
+    parts = [{"type": "image", "image": _image(one)} if _is_medium(one) else one for one in items]
+    return [{"role": role, "content": parts}]
+
+
+def _is_medium(value: Any) -> bool:
+    return not isinstance(value, str | Mapping) and (
+        hasattr(value, "base64") or isinstance(value, Image | Video | Audio)
+    )
 
 
 def _image(value: Any) -> Any:
-    """The medium of an ``MLLMImage``; what is none goes on as it is."""
+    """The medium of an ``MLLMImage`` as a column holds it; what is none goes on as it is."""
     data: Any = getattr(value, "base64", None)
-    if data:
-        return Image.from_bytes(base64.b64decode(data))
-    url: Any = getattr(value, "url", None)
-    return url or value
+    return {"bytes": data} if data else getattr(value, "url", None) or value
 
 
 def _schema() -> Any:

@@ -12,9 +12,9 @@ The same reward over HTTP, without a file: ``assay serve``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, final
 
@@ -23,7 +23,7 @@ from torch import Tensor
 
 from assay.adapters.abstaining import OnAbstain, columns_of, refuse
 from assay.adapters.asked import Asked, Together, context_of, judged, refuse_groups, unjudged
-from assay.adapters.environment import configured
+from assay.adapters.environment import configured, once
 from assay.adapters.media_index import MediaIndex
 from assay.adapters.rows import Judgement
 from assay.rewards.base import Reward, spec_of
@@ -33,6 +33,11 @@ __all__ = ["ENDS", "OpenRLHFReward", "response_of", "reward_func", "reward_funct
 
 ENDS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "<end_of_turn>", "</s>", "<eos>")
 """What chat models end a turn with; the decoded query still has it."""
+
+_PLACEHOLDERS = re.compile(
+    r"<\|(?:image|video|audio)(?:_pad)?\|>|<(?:image|video|audio|start_of_image|image_soft_token)>"
+)
+"""What stands for a medium in a templated prompt: of Qwen, Gemma and LLaVA models."""
 
 
 @final
@@ -84,7 +89,7 @@ class OpenRLHFReward:
         if spec.low is None or spec.high is None or spec.low == spec.high:
             return rewards.sigmoid()
         low, high = (-spec.high, -spec.low) if spec.better == "lower" else (spec.low, spec.high)
-        return (rewards - low) / (high - low)
+        return ((rewards - low) / (high - low)).clamp(0.0, 1.0)
 
 
 def reward_function(
@@ -114,11 +119,15 @@ def reward_function(
 
 
 def response_of(query: str, prompt: str, ends: Sequence[str] = ENDS) -> str | None:
-    """What follows the prompt in a query, less one end of turn; None where the prompt is not in it."""
-    _, found, response = query.partition(prompt)
-    if not found:
+    """What follows the prompt in a query, less one end of turn; None where the prompt is not in it.
+
+    A processor of pictures writes a placeholder of the prompt (``<|image_pad|>``) many times over, or in its own words:
+    the query may hold anything there.
+    """
+    found = re.search(".*?".join(re.escape(piece) for piece in _PLACEHOLDERS.split(prompt)), query, re.DOTALL)
+    if found is None:
         return None
-    response = response.rstrip("\n")
+    response = query[found.end() :].rstrip("\n")
     return next((response.removesuffix(end) for end in ends if response.endswith(end)), response)
 
 
@@ -129,7 +138,7 @@ def reward_func(
     return _made()(queries, prompts, labels)
 
 
-@cache
+@once
 def _made() -> OpenRLHFReward:
     said = configured()
     return reward_function(said.reward, on_abstain=said.on_abstain, media=said.media, root=said.root)

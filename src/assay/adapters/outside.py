@@ -82,13 +82,14 @@ class OutsideReward:
     def _asked(self, rows: Sequence[Row]) -> Sequence[object]:
         try:
             answers = list(self.ask(rows))
+        except ContractError:
+            raise
         except Exception as error:  # noqa: BLE001 whatever an outside function raises is a row's status
             parts = _by_record(rows)
             if len(parts) == 1:
                 return [_Lost(status_of(error), format_exception_only(error)[-1].strip())] * len(rows)
             return [answer for part in parts for answer in self._asked(part)]
-        if len(answers) != len(rows):
-            raise ContractError(f"{self.name} answered {len(answers)} rows of {len(rows)}; it gives one answer a row")
+        _check_count(self.name, answers, rows)
         return answers
 
     def __repr__(self) -> str:
@@ -123,8 +124,9 @@ def from_trl(
     """A reward function written for TRL: ``f(prompts, completions, **columns) -> list[float | None]``, or async.
 
     It is called by keyword with all rows at once, as `GRPOTrainer` does: prompts and completions as texts or, with
-    ``conversational``, as lists of messages; the pictures of prompts stand in the messages and in ``images``; the
-    columns are those that ``spec`` needs. ``tokenize`` makes ``completion_ids`` of a completion's text.
+    ``conversational``, as lists of messages; the pictures of prompts stand in the messages and in ``images``, and other
+    media in messages alone (without them their rows are ``UNSUPPORTED_MODALITY``); the columns are those that ``spec``
+    needs. ``tokenize`` makes ``completion_ids`` of a completion's text.
     ``trainer_state`` is None, and what the function logs goes nowhere.
 
     Raises:
@@ -183,6 +185,14 @@ class _Trl:
     tokenize: Callable[[str], list[int]] | None
 
     def __call__(self, rows: Sequence[Row]) -> Sequence[object]:
+        lost = [None if self.conversational else _not_in_texts(*row) for row in rows]
+        asked = [row for row, why in zip(rows, lost, strict=True) if why is None]
+        answers = list(self._answers(asked)) if asked else []
+        _check_count(name_of(self.function), answers, asked)
+        left = iter(answers)
+        return [next(left) if why is None else why for why in lost]
+
+    def _answers(self, rows: Sequence[Row]) -> Sequence[object]:
         chat = self.conversational
         given: dict[str, Any] = {
             "prompts": [_chat(record.prompt) if chat else _text(record.prompt) for record, _ in rows],
@@ -213,6 +223,8 @@ class _Verl:
         return [self._one(record, response) for record, response in rows]
 
     def _one(self, record: Record, response: Response) -> object:
+        if media := _named(_parts(response.messages)):
+            return _Lost(Status.UNSUPPORTED_MODALITY, f"the function reads the response's text; there is {media}")
         return waited(
             self.function(
                 data_source=self.data_source,
@@ -263,6 +275,11 @@ def _number(answer: object) -> float | _Lost:
     return value if abs(value) <= _LARGEST else _Lost(Status.NON_FINITE, f"the function gave {value}")
 
 
+def _check_count(name: str, answers: Sequence[object], rows: Sequence[Row]) -> None:
+    if len(answers) != len(rows):
+        raise ContractError(f"{name} answered {len(answers)} rows of {len(rows)}; it gives one answer a row")
+
+
 def _missing(record: Record, needs: Sequence[str]) -> _Lost | None:
     missing = [name for name in needs if record.context.get(name) is None]
     return _Lost(Status.MISSING_CONTEXT, f"record {record.id} has no column {missing[0]!r}") if missing else None
@@ -301,7 +318,22 @@ def _pictures(messages: Sequence[Message]) -> list[Image]:
 
 def _media(record: Record, response: Response) -> str:
     """What of a row is not text, in words; empty where all is."""
-    parts = [part for message in (*record.prompt, *response.messages) for part in message.parts]
+    return _named(_parts((*record.prompt, *response.messages)))
+
+
+def _not_in_texts(record: Record, response: Response) -> _Lost | None:
+    """Why texts and pictures of the prompt do not hold the row; None where they do."""
+    asked = [part for part in _parts(record.prompt) if not isinstance(part, Image)]
+    media = _named([*asked, *_parts(response.messages)])
+    said = f"the function is handed texts and the prompt's pictures; there is {media} besides: conversational=True"
+    return _Lost(Status.UNSUPPORTED_MODALITY, said) if media else None
+
+
+def _parts(messages: Sequence[Message]) -> list[Part]:
+    return [part for message in messages for part in message.parts]
+
+
+def _named(parts: Sequence[Part]) -> str:
     return ", ".join(sorted({str(kind_of(part)) for part in parts if not isinstance(part, Text)}))
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from assay.media import Image, Video
+from assay.records.attachments import ROUNDING
 
 
 def picture(pixels: Any) -> Image:
@@ -52,10 +53,10 @@ def tensor_of(pixels: Any) -> Tensor:
 
 
 def in_8_bits(tensor: Tensor) -> Tensor:
-    """Floats in 0..1 as uint8, rounded and clamped; uint8 as it is.
+    """Floats in 0..1 as uint8, rounded; uint8 as it is.
 
     Raises:
-        ValueError: another type, or floats that are not finite.
+        ValueError: another type, or floats that are not finite or lie further outside 0..1 than rounding leaves them.
     """
     if tensor.dtype == torch.uint8:
         return tensor
@@ -63,4 +64,7 @@ def in_8_bits(tensor: Tensor) -> Tensor:
         raise ValueError(f"pixels are uint8, or floats in 0..1, got {tensor.dtype}")
     if not bool(torch.isfinite(tensor).all()):
         raise ValueError("pixels that are not finite")
+    if tensor.numel() and (float(tensor.min()) < -ROUNDING or float(tensor.max()) > 1 + ROUNDING):
+        said = f"floats from {float(tensor.min()):g} to {float(tensor.max()):g}"
+        raise ValueError(f"pixels are uint8, or floats in 0..1 that are not normalised further, got {said}")
     return tensor.float().mul(255).round().clamp(0, 255).to(torch.uint8)

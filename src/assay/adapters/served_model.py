@@ -18,7 +18,7 @@ import torch
 from assay.adapters.http_scorers import Cell, HttpScorer, Row, vllm_classify
 from assay.media import Text
 from assay.records import Message, Record, Response
-from assay.rewards.base import fingerprint, score, scores_of, spec_of
+from assay.rewards.base import ContractError, fingerprint, score, scores_of, spec_of
 from assay.rewards.learned import LearnedReward
 from assay.scores import Scores, Status
 from assay.spec import Spec
@@ -31,8 +31,9 @@ _UNIT = 1e-3
 Read: TypeAlias = Callable[[Any, int], Sequence[Cell]]
 
 
-class ParityError(ValueError):
-    """What is served is not the model that is here, or not as a reward; the message says what differs."""
+class ParityError(ContractError):
+    """What is served is not the model that is here, or not as a reward; the message says what differs. No record is to
+    blame, so a run ends with it."""
 
 
 @final
@@ -46,6 +47,8 @@ class ServedModel:
     rows: int
     tolerance: float
     _chosen: list[HttpScorer] = field(default_factory=list[HttpScorer], init=False, repr=False, compare=False)
+    _compared: dict[bool, int] = field(default_factory=dict[bool, int], init=False, repr=False, compare=False)
+    _refused: list[str] = field(default_factory=list[str], init=False, repr=False, compare=False)
 
     @property
     def spec(self) -> Spec:
@@ -57,35 +60,56 @@ class ServedModel:
         return fingerprint([self.local, "served", self.tolerance])
 
     def __call__(self, records: Sequence[Record], /) -> Scores:
-        """Raises `ParityError` on first use."""
+        """Raises `ParityError` on first use of texts or of pictures; once values differed, always."""
         records = list(records)
-        if not self._chosen:
-            self._chosen.extend(self._agreeing(records))
+        if self._refused:
+            raise ParityError(self._refused[0])
+        if some := self._not_compared(records):
+            self._compare(some)
         if not self._chosen:
             return score(self.local, records)
         return self._asked(self._chosen[0], records)
 
-    def _agreeing(self, records: Sequence[Record]) -> list[HttpScorer]:
-        """The way that gives the values of the model here, on the first rows that it can score; none if it scores none.
+    def _not_compared(self, records: Sequence[Record]) -> list[Record]:
+        """The first responses, of texts and of those with pictures, until ``rows`` of either were compared."""
+        left = {kind: self.rows - self._compared.get(kind, 0) for kind in (False, True)}
+        some: list[Record] = []
+        for record in records:
+            taken: list[Response] = []
+            for response in record.responses:
+                if left[kind := _is_shown(record, response)] > 0:
+                    left[kind] -= 1
+                    taken.append(response)
+            if taken:
+                some.append(replace(record, responses=tuple(taken), feedback=()))
+            if max(left.values()) <= 0:
+                break
+        return some
+
+    def _compare(self, some: Sequence[Record]) -> None:
+        """Take the way that gives the values of the model here; none while that scores none of these.
 
         Raises:
             ParityError: they differ, or no way answers.
         """
-        some = _first(records, self.rows)
         here = score(self.local, some)
-        if Status.OK not in here.status:
-            return []
         said: list[str] = []
-        for way in self.ways:
+        ways = tuple(self._chosen) or self.ways
+        for way in ways if Status.OK in here.status else ():
             there = self._asked(way, some)
-            both = here.ok & there.ok
-            if bool((here.ok & ~there.ok).any()):
-                row = int((here.ok & ~there.ok).nonzero()[0])
-                said.append(f"{way.url}: {there.status[row]}: {there.messages[row]}")
+            if not self._chosen and (lost := (here.ok & ~there.ok).nonzero().flatten().tolist()):
+                said.append(f"{way.url}: {there.status[lost[0]]}: {there.messages[lost[0]]}")
                 continue
-            _check(way.url, here.values[both], there.values[both].to(here.values), self.tolerance)
-            return [way]
-        raise ParityError("no reward model answers. " + "; ".join(said))
+            both = here.ok & there.ok
+            if wrong := _difference(way.url, here.values[both], there.values[both].to(here.values), self.tolerance):
+                self._refused.append(wrong)
+                raise ParityError(wrong)
+            self._chosen[:] = [way]
+            for kind, compared in zip(_kinds(some), both.tolist(), strict=True):
+                self._compared[kind] = self._compared.get(kind, 0) + int(compared)
+            break
+        if said and not self._chosen:
+            raise ParityError("no reward model answers. " + "; ".join(said))
 
     def _asked(self, way: HttpScorer, records: Sequence[Record]) -> Scores:
         prepared = self.local.prepare(records)
@@ -115,10 +139,11 @@ def served_model(
 ) -> ServedModel:
     """The reward model ``model`` that an engine serves at ``url``; ``local`` is the same model here.
 
-    On first use ``rows`` responses are scored here and there. Values that differ by more than ``tolerance`` (0.02:
-    above the noise of bfloat16 kernels on values of order 1, below any wrong template, head or activation) are refused,
-    and so is an answer of many numbers, which is an embedding. After that only the engine computes; ``local`` writes
-    the tokens. ``options`` are those of `HttpScorer`: ``headers``, ``at_once``, ``seconds``, ``patience``.
+    The first ``rows`` responses are scored here and there, and the first as many with pictures, which go another way.
+    Values that differ by more than ``tolerance`` (0.02: above the noise of bfloat16 kernels on values of order 1, below
+    any wrong template, head or activation) are refused for good, and so is an answer of many numbers, which is an
+    embedding. After that only the engine computes; ``local`` writes the tokens. ``options`` are those of `HttpScorer`:
+    ``headers``, ``at_once``, ``seconds``, ``patience``.
 
     Raises (when called):
         ParityError: another model, an activation, an embedding, or nothing that answers.
@@ -169,10 +194,11 @@ def _only(numbers: Sequence[Any]) -> Cell:
     return Status.UNPARSABLE, f"{len(numbers)} numbers where a reward has one{unit}; no reward model is served there"
 
 
-def _check(url: str, here: torch.Tensor, there: torch.Tensor, tolerance: float) -> None:
-    difference = float((here - there).abs().max())
+def _difference(url: str, here: torch.Tensor, there: torch.Tensor, tolerance: float) -> str | None:
+    """How the values differ and what that looks like; None where they do not."""
+    difference = float((here - there).abs().max()) if len(here) else 0.0
     if difference <= tolerance:
-        return
+        return None
     hint = "another model, template or head is served there"
     if float((torch.sigmoid(here) - there).abs().max()) <= tolerance:
         hint = "the engine applied a sigmoid that it was asked not to; serve the model without activation"
@@ -181,18 +207,17 @@ def _check(url: str, here: torch.Tensor, there: torch.Tensor, tolerance: float) 
     shown = ", ".join(
         f"{a:.4f} here and {b:.4f} there" for a, b in zip(here[:3].tolist(), there[:3].tolist(), strict=True)
     )
-    raise ParityError(f"{url}: values differ by up to {difference:.3g}, beyond {tolerance:g} ({shown}): {hint}")
+    return f"{url}: values differ by up to {difference:.3g}, beyond {tolerance:g} ({shown}): {hint}"
 
 
-def _first(records: Sequence[Record], rows: int) -> list[Record]:
-    """The first ``rows`` responses, as records."""
-    some: list[Record] = []
-    for record in records:
-        left = rows - sum(len(each.responses) for each in some)
-        if left <= 0:
-            break
-        some.append(replace(record, responses=record.responses[:left]))
-    return some
+def _kinds(records: Sequence[Record]) -> list[bool]:
+    return [_is_shown(record, response) for record in records for response in record.responses]
+
+
+def _is_shown(record: Record, response: Response) -> bool:
+    """Whether a response, or what it answers, has more than text."""
+    parts = (part for message in (*record.prompt, *response.messages) for part in message.parts)
+    return any(not isinstance(part, Text) for part in parts)
 
 
 def _of_ids(name: str, ids: list[int]) -> Record:

@@ -14,13 +14,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, cast, final
 
 from assay.adapters.abstaining import OnAbstain, columns_of, number_of, refuse
 from assay.adapters.asked import Asked, Together, context_of, judged
-from assay.adapters.environment import configured
+from assay.adapters.environment import configured, once
 from assay.adapters.rows import Judgement
 from assay.rewards.base import Reward, name_of, spec_of
 
@@ -100,7 +99,7 @@ async def rm(args: Any, sample: Any, **further: Any) -> Any:
     return await _made()(args, sample, **further)
 
 
-@cache
+@once
 def _made() -> SlimeReward:
     said = configured()
     return reward_function(said.reward, on_abstain=said.on_abstain, root=said.root)

@@ -147,7 +147,7 @@ def _asked(row: Mapping[str, Any], completion: Any, context: Mapping[str, Any]) 
         completion = said.get("content") if completion is None else completion
     if not messages or completion is None:
         return unjudged(Status.INVALID, "no messages before the response, or no response; give both in 'messages'")
-    media = {kind: row.get(kind) or None for kind in ("images", "videos", "audios")}
+    media = {kind: row.get(kind) for kind in ("images", "videos", "audios")}
     return Asked(messages, completion, **media, context=context)
 
 

@@ -21,15 +21,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, cast, final
 
 from assay.adapters.abstaining import OnAbstain, columns_of, refuse
 from assay.adapters.asked import Asked, Together, context_of, judged, refuse_groups, unjudged
-from assay.adapters.environment import configured
+from assay.adapters.environment import configured, once
 from assay.adapters.media_index import MediaIndex
-from assay.adapters.rows import Judgement
+from assay.adapters.rows import Judgement, holds_media
 from assay.rewards.base import Reward, name_of, spec_of
 from assay.scores import Status
 
@@ -60,14 +59,15 @@ class VerlRows:
                 f"no row of {self.media.asked_for(given)} among the {len(self.media):,} of the media index",
             )
         media = {kind: _cell(extra, kind, found) for kind in ("images", "videos", "audios")}
+        prompt = _prompt(extra, found)
         seen = spec_of(self.reward).modalities - {"text"}
-        if found is None and seen and not isinstance(completion, list) and all(v is None for v in media.values()):
+        shown = isinstance(completion, list) or any(v is not None for v in media.values()) or holds_media(prompt)
+        if found is None and seen and not shown:
             return unjudged(
                 Status.MISSING_CONTEXT,
                 f"{name_of(self.reward)} reads {' and '.join(sorted(seen))}, and extra_info holds none; give the "
                 "adapter media=media_from(data file)",
             )
-        prompt = _prompt(extra, found)
         if prompt is None:
             _warn_of_no_prompt(name_of(self.reward))
         context = context_of(self.reward, given, ground_truth, self.truth)
@@ -240,13 +240,13 @@ def assay_rewards(
     return _batch()(data_sources, solution_strs, ground_truths, extra_infos)
 
 
-@cache
+@once
 def _single() -> VerlScore:
     said = configured()
     return compute_score(said.reward, on_abstain=said.on_abstain, media=said.media, root=said.root)
 
 
-@cache
+@once
 def _batch() -> VerlScores:
     said = configured()
     return compute_scores(said.reward, on_abstain=said.on_abstain, media=said.media, root=said.root)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, final
 
@@ -22,7 +21,7 @@ import torch
 
 from assay.adapters.abstaining import OnAbstain, refuse
 from assay.adapters.asked import Asked, Together, refuse_groups, unjudged
-from assay.adapters.environment import configured
+from assay.adapters.environment import configured, once
 from assay.adapters.media_index import MediaIndex
 from assay.adapters.pixels import picture, tensor_of, video
 from assay.adapters.rows import Judgement
@@ -68,7 +67,8 @@ class VerlOmniScore:
         except (TypeError, ValueError) as error:
             return unjudged(Status.UNREADABLE_MEDIA, str(error))
         given = dict(extra or {})
-        if not any(given.get(name) for name in ("prompt", "question")) and isinstance(truth, str):
+        said = [given.get(name) for name in ("prompt", "question")]
+        if isinstance(truth, str) and not any(one is not None and len(one) for one in said):
             given["prompt"] = truth
         return self.rows.row(source, truth, given, [shown])
 
@@ -127,7 +127,7 @@ def assay_reward(
     return _made()(data_source, solution_image, ground_truth, extra_info, **further)
 
 
-@cache
+@once
 def _made() -> VerlOmniScore:
     said = configured()
     return compute_score(said.reward, on_abstain=said.on_abstain, media=said.media, root=said.root)

@@ -57,7 +57,7 @@ def annotate_by_people(
     from assay.view.annotator import Annotation
     from assay.view.judgements import open_judgements
     from assay.view.shelf import shelve
-    from assay.view.store import cache_folder
+    from assay.view.store import cache_folder, prune
 
     task = _task(options)
     if output.suffix == ".judgements":
@@ -66,6 +66,7 @@ def annotate_by_people(
         raise UsageError(f"{output} is there and was not made on the page; choose another -o")
     split = split_by(options.split or "lines") if task.name == "steps" else None
     folder = options.cache or cache_folder()
+    prune(folder)
     with progress_bar("reading the data", "records") as update:
         shelf = shelve(data, folder, limit=common.limit, progress=update)
     table = None if common.dry_run else _scores(data, output, options, common, folder)

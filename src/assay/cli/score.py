@@ -61,7 +61,8 @@ def score(
         str, typer.Option("--engine", help="Where to score: here, or ray (a cluster, by RAY_ADDRESS, or this machine).")
     ] = "here",
     workers: Annotated[
-        int | None, typer.Option("--workers", help="With --engine ray: how many at once; all that fit, if not given.")
+        int | None,
+        typer.Option("--workers", help="With --engine ray: how many at once; all that fit, if not given.", min=1),
     ] = None,
     gpus: Annotated[float, typer.Option("--gpus", help="With --engine ray: GPUs of each worker.", min=0)] = 0.0,
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Skip data rows that cannot be read.")] = False,
@@ -101,7 +102,7 @@ def score(
         judge = judge if kept is None else cached(judge, kept)
         summary = score_file(judge, records, output, batch=batch, resume=resume, progress=update, engine=pool)
     bad = report_bad_rows(records)
-    hits = None if kept is None else kept.counts.hits
+    hits = None if kept is None or pool is not None else kept.counts.hits  # workers count for themselves
     show(_facts(summary, bad, hits), as_json, _lines(summary, bad, hits))
     raise typer.Exit(int(summary.failures + bad > max_errors))
 

@@ -149,6 +149,8 @@ def serve(
         threads=threads,
     )
     cluster = read_replicas(engine, replicas, gpus, drain)
+    if cluster is not None and workers != 1:
+        raise UsageError("--workers are processes of this machine; with --engine ray give --replicas")
     if dry_run:
         found = site.described()
         facts = {"host": host, "port": port, "workers": workers, "rewards": found}

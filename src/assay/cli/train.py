@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from assay.training.budgets import Budget
     from assay.training.freeze import Freeze
     from assay.training.plan import Training
-    from assay.training.result import Result
+    from assay.training.result import Event, Result
     from assay.training.settings import Settings
 
 
@@ -146,6 +148,7 @@ def train(
     from assay.training.settings import Lora, Settings
     from assay.training.tracking import together, tracked, trackers
 
+    speaks = os.environ.get("RANK", "0") == "0"  # of several processes that were launched, the first
     if output is None and not dry_run:
         raise UsageError("say where to write the finished reward: -o DIR (or --dry-run, which writes nothing)")
     asked = Asked(
@@ -202,7 +205,7 @@ def train(
         plan = plan_from(objective, asked, usual, records, seed)
     reward = _reward(model, plan, asked, device, dtype, frames, fps)
     shared = overlap(records, held_out) if held_out else None
-    if shared is not None:
+    if shared is not None and speaks:
         typer.echo("\n".join(("overlap of evaluation and training data:", *shared.lines())), err=True)
     common: dict[str, Any] = {"overlap": None if shared is None else asdict(shared), "bad_rows": bad}
     if dry_run or output is None or place is None:
@@ -211,7 +214,8 @@ def train(
         raise typer.Exit(int(facts["abstaining"] + bad > max_errors))
     reward.card = {**reward.card, "objective": objective, "data": str(data), "records": len(records)}
     told = {"objective": objective, "model": model, "data": str(data), "records": len(records), "seed": seed}
-    with training_bar() as drawn, tracked(curves, place, told) as logged:
+    bar = training_bar() if speaks else nullcontext(_unseen)
+    with bar as drawn, tracked(curves, place, told) as logged:
         result = plan.learn(
             reward,
             records,
@@ -221,10 +225,15 @@ def train(
             resume=resume,
             report=together(drawn, logged),
         )
-    show({"output": str(output), **result.facts(), **common}, as_json, _lines(result, output, bad))
-    if place.is_dir():
+    if speaks:
+        show({"output": str(output), **result.facts(), **common}, as_json, _lines(result, output, bad))
+    if speaks and place.is_dir():
         typer.echo(f"checkpoints to go on from lie in {place}, which may be deleted", err=True)
     raise typer.Exit(int(result.abstained + bad > max_errors))
+
+
+def _unseen(event: Event) -> None:
+    pass
 
 
 def _changed(given: dict[str, Any], keep_adapter: bool, seed: int) -> Callable[[Settings], Settings]:

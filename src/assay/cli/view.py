@@ -54,12 +54,13 @@ def view(
     from assay.view.derived import add_derived
     from assay.view.serve import hosts_of, serve
     from assay.view.shelf import shelve
-    from assay.view.store import cache_folder
+    from assay.view.store import cache_folder, prune
     from assay.view.table import open_table
     from assay.view.viewer import Viewed, create_view
 
     del device, dtype, seed
     folder = cache or cache_folder()
+    prune(folder)
     with progress_bar("reading scores", "rows") as update:
         table = open_table(scores, folder, update)
         other = None if against is None else open_table(against, folder, update)

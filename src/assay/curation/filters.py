@@ -7,6 +7,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -332,6 +333,6 @@ _COLUMNS = _Logic(
     _compared_columns,
     lambda operation, cells, wanted: np.where(operation(cells, list(Status).index(Status(wanted))), _TRUE, _FALSE),
     lambda found: _TRUE - found,
-    lambda found: np.minimum.reduce(list(found)),
-    lambda found: np.maximum.reduce(list(found)),
+    lambda found: reduce(np.minimum, found),
+    lambda found: reduce(np.maximum, found),
 )

@@ -1,4 +1,5 @@
-"""Media as outside formats give them: paths, bytes, data URIs, PIL pictures, ``{"bytes", "path"}`` dictionaries."""
+"""Media as outside formats give them: paths, bytes, data URIs, PIL pictures, arrays and tensors of pixels,
+``{"bytes", "path"}`` dictionaries."""
 
 from __future__ import annotations
 
@@ -14,13 +15,19 @@ from assay.records.problems import BadRowError
 
 Kind: TypeAlias = Literal["image", "video", "audio"]
 KINDS: tuple[Kind, ...] = ("image", "video", "audio")
+ROUNDING = 0.01
+"""How far a float may lie outside 0..1, as rounding and resizing leave it."""
 
 
 def medium(kind: Kind, value: Any, root: Path) -> Part:
     """One medium from whatever a column holds; relative paths start at ``root``. Nothing is opened.
 
+    An array or tensor is a picture, ``[height, width, 3]``, ``[3, height, width]`` or ``[height, width]``, uint8 or
+    floats in 0..1 (rounded to 8 bits), or with an axis of frames before these a video.
+
     Raises:
-        BadRowError: an empty value, a remote address, broken base64, or a type that holds no medium.
+        BadRowError: an empty value, a remote address, broken base64, pixels that make no picture, or a type that holds
+            no medium.
     """
     if isinstance(value, Image | Video | Audio):
         return value
@@ -34,11 +41,38 @@ def medium(kind: Kind, value: Any, root: Path) -> Part:
         return _from_mapping(kind, cast(Mapping[str, Any], value), root)
     if kind == "image" and callable(getattr(value, "save", None)):
         return Image.from_pil(value)
-    if kind == "video" and isinstance(value, Sequence):
+    if kind == "image" and of_pixels(value):
+        return _drawn(value)
+    if kind == "video" and (isinstance(value, Sequence) or (of_pixels(value) and value.ndim == 4)):
         frames = [medium("image", frame, root) for frame in cast(Sequence[Any], value)]
         return Video(frames=tuple(frame for frame in frames if isinstance(frame, Image)))
     cause = f"{type(value).__name__} where {_article(kind)} belongs"
     raise BadRowError("bad_media", cause, "give a path, bytes, a data URI or {'bytes', 'path'}")
+
+
+def of_pixels(value: Any) -> bool:
+    """Whether it is an array or a tensor of numbers."""
+    return hasattr(value, "__array__") and hasattr(value, "ndim") and str(getattr(value, "dtype", "")) != "object"
+
+
+def _drawn(value: Any) -> Image:
+    """The picture of an array or tensor of pixels."""
+    import numpy as np
+
+    held: Any = value.detach().cpu() if hasattr(value, "detach") else value
+    pixels = np.asarray(held.float() if str(held.dtype) == "torch.bfloat16" else held)
+    if pixels.dtype.kind == "f":
+        if not (
+            pixels.size and np.isfinite(pixels).all() and pixels.min() >= -ROUNDING and pixels.max() <= 1 + ROUNDING
+        ):
+            raise BadRowError("bad_media", "floats that are not all in 0..1", "give uint8, or floats in 0..1")
+        pixels = (pixels.clip(0, 1) * np.float32(255)).round().astype(np.uint8)
+    if pixels.ndim == 3 and pixels.shape[0] == 3:
+        pixels = pixels.transpose(1, 2, 0)
+    try:
+        return Image.from_array(np.ascontiguousarray(pixels))
+    except ValueError as error:
+        raise BadRowError("bad_media", str(error), "give uint8 or floats in 0..1, [height, width, 3]") from error
 
 
 def kind_of(part: Part) -> Kind | None:

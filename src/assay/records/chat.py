@@ -60,6 +60,8 @@ def parts_of(content: Any, root: Path = Path(), take: Callable[[Kind], Part] = n
         return ()
     if isinstance(content, str):
         return (Text(content),)
+    if str(getattr(content, "dtype", "")) == "object":  # what pandas makes of a list
+        content = content.tolist()
     if not isinstance(content, list | tuple):
         raise BadRowError("bad_message", f"content is {type(content).__name__}", "give a string or a list of parts")
     return tuple([_part(part, root, take) for part in cast(Sequence[Any], content)])
@@ -100,7 +102,12 @@ def carried(part: Mapping[str, Any]) -> tuple[Kind, Any] | None:
 
 def _carried(fields: Mapping[str, Any], name: str, kind: Kind) -> Any:
     """What a typed part holds of a medium; None of a placeholder."""
-    return next((fields[key] for key in (name, kind, f"{kind}_url", *_CARRIERS) if fields.get(key)), None)
+    return next((fields[key] for key in (name, kind, f"{kind}_url", *_CARRIERS) if _is_given(fields.get(key))), None)
+
+
+def _is_given(value: Any) -> bool:
+    """Whether a field holds something; arrays and tensors, which have no one truth, do."""
+    return True if hasattr(value, "__array__") else bool(value)
 
 
 def kind_of_part(part: Any) -> Kind | None:

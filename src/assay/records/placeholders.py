@@ -44,6 +44,10 @@ class MediaQueue:
             found.append(self.take(kind))
         return found
 
+    def holds(self, kind: Kind) -> bool:
+        """Whether a medium of the kind is left."""
+        return bool(self._left.get(kind))
+
     def untouched(self, kind: Kind) -> bool:
         return bool(self._left.get(kind)) and len(self._left[kind]) == self._given[kind]
 

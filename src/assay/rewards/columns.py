@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias, cast, final
 
 from assay.media import Audio, Image, MediaError, Part, Text, Video
 from assay.records import Message, Record, Response
-from assay.records.attachments import KINDS, Kind
+from assay.records.attachments import KINDS, Kind, of_pixels
 from assay.records.chat import kind_of_part
 from assay.records.placeholders import MediaQueue, turns_of, untagged, with_leading
 from assay.records.problems import BadRowError
@@ -56,8 +56,12 @@ def judge(
     A prompt or completion is a string, a message or list of messages (OpenAI-style dictionaries, or `Message`), a
     medium, or a list of strings and media. A cell of ``images``, ``videos`` or ``audios`` is None, one medium or a list
     of them: they fill the placeholders of the messages in order, or, where there are none, lead the prompt. Media that
-    stand in a prompt's messages already are read there, and the column of their kind is left alone. With ``tags`` the
-    texts' ``<image>``, ``<video>`` and ``<audio>`` are placeholders too. Relative paths start at ``root``.
+    stand in a prompt's messages already are read there, and the column of their kind is left alone. Relative paths
+    start at ``root``.
+
+    With ``tags`` the texts' ``<image>``, ``<video>`` and ``<audio>`` are placeholders too: in a prompt where the row
+    has media of the kind or the reward reads them, in a completion (which a policy wrote) as long as media are left.
+    Any other tag is text.
 
     ``context`` are further columns; the reward sees those that its spec needs. Neighbouring rows of equal prompt and
     context are one record, so that a reward that compares responses sees the generations of a prompt together.
@@ -70,7 +74,7 @@ def judge(
     spec = spec_of(reward)
     needed = {name: column for name, column in (context or {}).items() if name in spec.needs}
     _check_lengths(len(prompts), {"completions": completions, **media, **needed})
-    read = _Reader(tags, Path(root))
+    read = _Reader(spec.modalities if tags else None, Path(root))
     rows = [
         read.row(
             prompts[place],
@@ -121,9 +125,12 @@ _Row: TypeAlias = tuple[tuple[Message, ...], Response, Mapping[str, Any]]
 @final
 @dataclass
 class _Reader:
-    """Reads rows. The prompt before is kept, as generations repeat it: its media are encoded once."""
+    """Reads rows. The prompt before is kept, as generations repeat it: its media are encoded once.
 
-    tags: bool
+    ``tags`` are the kinds of media that a tag in a prompt always stands for; None where tags are text.
+    """
+
+    tags: Collection[str] | None
     root: Path
     last: tuple[tuple[Any, Mapping[Kind, Sequence[Any]]], tuple[Message, ...]] | None = None
 
@@ -133,7 +140,7 @@ class _Reader:
         """The prompt, the response and the context of a row; why it cannot be read, where it cannot."""
         try:
             asked, queue = self._prompt(prompt, media)
-            answered = _turns(completion, "assistant", self.root, queue, self.tags)
+            answered = _turns(completion, "assistant", self.root, queue, None if self.tags is None else ())
             queue.finish()
         except MediaError as error:
             return Judgement(None, Status.UNREADABLE_MEDIA, str(error))
@@ -158,44 +165,85 @@ class _Reader:
         return asked, queue
 
 
-def _turns(value: Any, role: str, root: Path, queue: MediaQueue, tags: bool) -> tuple[Message, ...]:
+def _turns(value: Any, role: str, root: Path, queue: MediaQueue, tags: Collection[str] | None) -> tuple[Message, ...]:
     if isinstance(value, Response):
         return value.messages
     if isinstance(value, Message | Text | Image | Video | Audio):
         return messages_of(value, role)
+    value = _unboxed(value)
     items = cast("list[Any]", list(value)) if isinstance(value, list | tuple) else []
     if items and not any(isinstance(item, Mapping) for item in items):
         return messages_of(items, role)
     turns = turns_of(dict(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else value, role, root, queue)
-    return tuple([replace(turn, parts=_untagged(turn.parts, queue)) for turn in turns]) if tags else turns
+    if tags is None:
+        return turns
+    meant = frozenset(kind for kind in KINDS if kind in tags or queue.holds(kind))
+    return tuple([replace(turn, parts=_untagged(turn.parts, queue, meant)) for turn in turns]) if meant else turns
 
 
-def _untagged(parts: Sequence[Part], queue: MediaQueue) -> tuple[Part, ...]:
+def _untagged(parts: Sequence[Part], queue: MediaQueue, meant: Collection[str]) -> tuple[Part, ...]:
+    """The parts with media for tags of the kinds ``meant``; a tag of another kind is text."""
+
+    def take(kind: Kind) -> Part:
+        return queue.take(kind) if kind in meant else Text(f"<{kind}>")
+
     return tuple(
-        [p for part in parts for p in (untagged(part.text, queue.take) if isinstance(part, Text) else (part,))]
+        [p for part in parts for p in (_joined(untagged(part.text, take)) if isinstance(part, Text) else (part,))]
     )
 
 
+def _joined(parts: Sequence[Part]) -> Sequence[Part]:
+    """The parts of one text, with texts side by side made one again."""
+    found: list[Part] = []
+    for part in parts:
+        if found and isinstance(part, Text) and isinstance(last := found[-1], Text):
+            found[-1] = Text(last.text + part.text)
+        else:
+            found.append(part)
+    return found
+
+
 def _listed(kind: Kind, cell: Any) -> Sequence[Any]:
-    """The media of a cell. A list in a column of videos is a list of videos, which may be lists of frames."""
+    """The media of a cell. A list in a column of videos is a list of videos, which may be lists of frames; an array is
+    one medium, or with one more axis several."""
     if cell is None:
         return ()
+    cell = _unboxed(cell)
     if isinstance(cell, list | tuple):
         items = cast("Sequence[Any]", cell)
-        frames = kind == "video" and bool(items) and callable(getattr(items[0], "save", None))
-        return [items] if frames else items
+        return [items] if kind == "video" and bool(items) and _is_frame(items[0]) else items
+    if of_pixels(cell) and cell.ndim == (5 if kind == "video" else 4):
+        return list(cell)
     return [cell]
+
+
+def _unboxed(value: Any) -> Any:
+    """An array of objects, which is what pandas makes of a list, as a list."""
+    return value.tolist() if str(getattr(value, "dtype", "")) == "object" else value
+
+
+def _is_frame(value: Any) -> bool:
+    return callable(getattr(value, "save", None)) or (of_pixels(value) and value.ndim == 3)
 
 
 def _holds(prompt: Any, kind: Kind) -> bool:
     """Whether a medium of the kind, not only a placeholder for one, stands in a prompt's messages."""
-    messages: list[Any] = prompt if isinstance(prompt, list) else [prompt]
-    for message in messages:
+    for message in _each(prompt):
         content: Any = cast("Mapping[str, Any]", message).get("content") if isinstance(message, Mapping) else message
-        parts = cast("list[Any]", content) if isinstance(content, list) else [content]
+        parts = content.parts if isinstance(content, Message) else _each(content)
         if any(kind_of_part(part) == kind for part in parts):
             return True
     return False
+
+
+def _each(value: Any) -> Sequence[Any]:
+    items = _unboxed(value)
+    return cast("Sequence[Any]", items) if isinstance(items, list | tuple) else [items]
+
+
+def holds_media(prompt: Any) -> bool:
+    """Whether media stand in a prompt's messages."""
+    return any(_holds(prompt, kind) for kind in KINDS)
 
 
 def _check_lengths(rows: int, columns: Mapping[str, Sequence[Any] | None]) -> None:

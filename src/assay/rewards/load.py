@@ -10,12 +10,16 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from threading import RLock
 from types import ModuleType
 from typing import Any, cast
 
 import torch
 
 from assay.rewards.base import Reward
+
+_RUNNING = RLock()
+"""Held while a file runs: another thread that asks for it must not find half of it."""
 
 _FILE = re.compile(r"^(?P<file>.+\.py):(?P<name>[A-Za-z_]\w*)$")
 
@@ -102,6 +106,11 @@ def _required(value: Any) -> int:
 
 
 def _run(file: Path) -> ModuleType:
+    with _RUNNING:
+        return _module(file)
+
+
+def _module(file: Path) -> ModuleType:
     name = f"{file.stem}_{hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]

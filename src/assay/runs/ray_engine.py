@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -25,13 +27,18 @@ class EngineMissingError(ImportError):
     """Ray is not installed; the message names the extra."""
 
 
+class ClusterError(RuntimeError):
+    """The cluster cannot do what is asked of it; the message says what it lacks."""
+
+
 @final
 @dataclass(frozen=True)
 class RayEngine:
     """An `assay.runs.score.Engine` over Ray Data.
 
     Each worker makes the reward once by ``load`` and reads the records by ``read``, both of which must be found there
-    too: weights and data travel by path, not through the cluster. Each of up to ``workers`` (None: one a CPU, or one
+    too: weights and data travel by path, not through the cluster, and relative paths begin in the folder where this was
+    called, where a node has it. Each of up to ``workers`` (None: one a CPU, or one
     a GPU where ``gpus`` is not 0) is given ``cpus`` and ``gpus`` of a node. Batches come back in order and are the
     same as on one machine, and with them the rows, to the last bit on like hardware. The batch of a worker that died is
     done again by another.
@@ -40,6 +47,7 @@ class RayEngine:
 
     Raises:
         EngineMissingError: when it is used and Ray is not installed.
+        ClusterError: when it is used and this machine, alone, has not the GPUs of one worker.
     """
 
     load: Callable[[], Reward]
@@ -50,6 +58,7 @@ class RayEngine:
 
     def __call__(self, first: int, batch: int) -> Iterator[tuple[list[dict[str, Any]], int]]:
         ray = started()
+        refuse_missing(ray, self.gpus)
         ends = _ends(self.read(), first, batch)
         context = ray.data.DataContext.get_current()
         context.execution_options.preserve_order = True
@@ -57,7 +66,7 @@ class RayEngine:
         blocks = min(len(ends) - 1, _MOST_BLOCKS)
         scored = ray.data.range(len(ends) - 1, override_num_blocks=blocks).map_batches(
             _Worker,
-            fn_constructor_args=(self.load, self.read, ends),
+            fn_constructor_args=(self.load, self.read, ends, os.getcwd()),
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(min_size=1, max_size=self._most(ray, len(ends) - 1)),
             num_cpus=self.cpus,
@@ -91,6 +100,26 @@ def started() -> Any:
     return ray
 
 
+def refuse_missing(ray: Any, gpus: float) -> None:
+    """Refuse what would wait forever: GPUs that a cluster of this machine alone, which does not grow, has not.
+
+    Raises:
+        ClusterError: it has fewer.
+    """
+    held = cast("dict[str, float]", ray.cluster_resources()).get("GPU", 0.0)
+    if held < gpus and "RAY_ADDRESS" not in os.environ:
+        raise ClusterError(
+            f"{gpus:g} GPUs are asked for and {held:g} are here; ask for fewer, or name a cluster by RAY_ADDRESS"
+        )
+
+
+def enter(folder: str) -> None:
+    """Make a folder that of this process, where this node has it: a cluster that was there before starts its processes
+    elsewhere."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+        os.chdir(folder)
+
+
 def _ends(records: Iterable[Record], first: int, batch: int) -> npt.NDArray[np.int64]:
     """Where batches begin and end, in records: ``[batches + 1]``."""
     import numpy as np
@@ -104,8 +133,13 @@ class _Worker:
     """A process of the pool: a reward, and a place in the data that moves on."""
 
     def __init__(
-        self, load: Callable[[], Reward], read: Callable[[], Iterable[Record]], ends: npt.NDArray[np.int64]
+        self,
+        load: Callable[[], Reward],
+        read: Callable[[], Iterable[Record]],
+        ends: npt.NDArray[np.int64],
+        folder: str,
     ) -> None:
+        enter(folder)
         self._reward, self._read, self._ends = load(), read, ends
         self._records, self._at = iter(read()), 0
 

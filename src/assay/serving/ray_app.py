@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
-from assay.runs.ray_engine import started
+from assay.runs.ray_engine import enter, refuse_missing, started
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -50,9 +51,10 @@ def deploy(make: Callable[[], FastAPI], host: str, port: int, replicas: Replicas
 
     Raises:
         EngineMissingError: Ray is not installed.
+        ClusterError: this machine, alone, has not the GPUs of one replica.
         RuntimeError: no replica could start; the message has the last error.
     """
-    started()
+    refuse_missing(started(), replicas.gpus)
     serve: Any = __import__("ray.serve", fromlist=["serve"])
     serve.start(http_options={"host": host, "port": port})
     options: dict[str, Any] = {
@@ -70,7 +72,10 @@ def deploy(make: Callable[[], FastAPI], host: str, port: int, replicas: Replicas
     else:
         options["num_replicas"] = replicas.least
 
+    folder = os.getcwd()
+
     def build() -> FastAPI:  # Ray takes only a plain function for a builder
+        enter(folder)
         return make()
 
     deployment = serve.deployment(**options)(serve.ingress(build)(_Replica))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sqlite3
 import tempfile
+import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -45,6 +46,7 @@ class Annotation:
     choice: Choice
     judgements: Judgements
     split: Split | None = None
+    asking: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _agreed: tuple[int, list[Agreement]] = field(default=(-1, []), repr=False)
 
     @cached_property
@@ -97,11 +99,13 @@ def create_annotator(annotation: Annotation, hosts: Sequence[str] = LOOPBACK) ->
             return _page(annotation, "enter.html.j2", wrong="")
         chosen = None if shown is None else _shown(judgements, shown, rater)
         if chosen is None or rater in judgements.standing.get(chosen.question, {}):
-            question = annotation.choice.next(rater, judgements.standing)
-            if question is None:
+            with annotation.asking, _keeping():
+                question = annotation.choice.next(rater, judgements.standing, judgements.held(rater))
+                chosen = None if question is None else judgements.show(rater, question.key, question.responses)
+            if chosen is None:
                 return _page(annotation, "done.html.j2", rater=rater)
-            with _keeping():
-                chosen = judgements.show(rater, question.key, question.responses)
+        else:
+            judgements.hold(rater, chosen.question)
         return _question_page(annotation, chosen)
 
     @app.post("/enter")
@@ -114,7 +118,9 @@ def create_annotator(annotation: Annotation, hosts: Sequence[str] = LOOPBACK) ->
         return response
 
     @app.post("/leave")
-    def leave() -> Response:  # pyright: ignore[reportUnusedFunction]
+    def leave(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
+        if (rater := _rater(request)) is not None:
+            judgements.hold(rater, None)
         response = RedirectResponse("/", 303)
         response.delete_cookie(_COOKIE, httponly=True, samesite="strict")
         return response
@@ -169,7 +175,12 @@ def create_annotator(annotation: Annotation, hosts: Sequence[str] = LOOPBACK) ->
         part = _part(annotation, shown, side, place)
         if part is None or (frame is not None and frame < 0):
             raise HTTPException(404, "there is no such medium")
-        return send(part, request, frame)
+        try:
+            return send(part, request, frame)
+        except HTTPException as error:
+            if error.status_code == 404:  # its words name the file, which may name who wrote the response
+                raise HTTPException(404, "this medium cannot be read") from error
+            raise
 
     return app
 

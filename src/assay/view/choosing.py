@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from types import MappingProxyType
 from typing import TypeAlias, final
 
 import numpy as np
@@ -14,6 +15,7 @@ from assay.view.store import Array
 from assay.view.table import Table
 from assay.view.tasks import Answer, Question
 
+_NOTHING: Mapping[str, int] = MappingProxyType({})
 Sure: TypeAlias = Callable[[Array, Array], float]
 """Values and stds ``[responses]`` of a question to how sure the reward is of it; NaN where it cannot say."""
 
@@ -40,16 +42,19 @@ class Choice:
 
         return tuple(sorted(self.questions, key=key))
 
-    def next(self, rater: str, standing: Mapping[str, Mapping[str, Answer]]) -> Question | None:
+    def next(
+        self, rater: str, standing: Mapping[str, Mapping[str, Answer]], held: Mapping[str, int] = _NOTHING
+    ) -> Question | None:
         """The next question for a rater: one not answered by them; None when nothing is left to ask them.
 
-        Skips count as answers of the one who skipped, and leave the question to others.
+        Skips count as answers of the one who skipped, and leave the question to others. ``held`` says how many others
+        have a question before them; with ``overlap`` it is left to them.
         """
         best: tuple[int, Question] | None = None
         for question in self.questions:
             said = standing.get(question.key, {})
             given = sum(not answer.get("skip") for answer in said.values())
-            if rater in said or (self.overlap is not None and given >= self.overlap):
+            if rater in said or (self.overlap is not None and given + held.get(question.key, 0) >= self.overlap):
                 continue
             if self.sure is not None or given == 0:
                 return question

@@ -29,6 +29,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS standing ON judgements (shown) WHERE undone IS
 
 
 _NUMBERS = 2**63
+_HELD_SECONDS = 1800.0
 
 
 class JudgementsError(ValueError):
@@ -63,6 +64,7 @@ class Judgements:
     _clock: Callable[[], float] = time.time
     version: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _held: dict[str, tuple[str, float]] = field(default_factory=dict[str, tuple[str, float]], repr=False)
 
     def show(self, rater: str, question: str, responses: Sequence[int], chance: random.Random | None = None) -> Shown:
         """The question for a rater, its sides in an order drawn when the rater first sees it, and stored."""
@@ -74,7 +76,25 @@ class Judgements:
             found = self._connection.execute(
                 "SELECT id, rater, question, sides, at FROM shown WHERE rater = ? AND question = ?", (rater, question)
             ).fetchone()
+        self.hold(rater, question)
         return _shown(found)
+
+    def hold(self, rater: str, question: str | None) -> None:
+        """Say which question a rater has before them now, None for none."""
+        with self._lock:
+            self._held.pop(rater, None)
+            if question is not None:
+                self._held[rater] = question, self._clock()
+
+    def held(self, rater: str) -> dict[str, int]:
+        """How many others have each question before them, given to them less than half an hour ago."""
+        found: dict[str, int] = {}
+        with self._lock:
+            for other, (question, at) in self._held.items():
+                answered = other in self.standing.get(question, {})
+                if other != rater and not answered and self._clock() - at < _HELD_SECONDS:
+                    found[question] = found.get(question, 0) + 1
+        return found
 
     def shown(self, number: int) -> Shown | None:
         """What was shown under a number; None for none."""

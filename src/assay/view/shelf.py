@@ -14,7 +14,7 @@ from typing import Any, final
 from assay.records import Record, content_id, preferences_of, read
 from assay.records.formats.base import Origin, Target
 from assay.records.formats.native import to_record, writer
-from assay.view.store import folder_of
+from assay.view.store import folder_of, made_whole
 
 _SCHEMA = """
 CREATE TABLE records (number INTEGER PRIMARY KEY, id TEXT UNIQUE, row TEXT, pairs TEXT);
@@ -111,10 +111,7 @@ def shelve(data: Path, cache: Path, *, limit: int | None = None, progress: Updat
     path = folder / (f"records-{limit}.sqlite" if limit is not None else "records.sqlite")
     root = data if data.is_dir() else data.parent
     if not path.exists():
-        partial = path.with_name(f".{path.name}.partial")
-        partial.unlink(missing_ok=True)
-        _fill(partial, data, root, limit, progress)
-        partial.replace(path)
+        made_whole(path, lambda partial: _fill(partial, data, root, limit, progress))
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
     facts = dict(connection.execute("SELECT name, value FROM facts").fetchall())
     problems = tuple(json.loads(facts["problems"]))
@@ -128,6 +125,7 @@ def _fill(path: Path, data: Path, root: Path, limit: int | None, progress: Updat
     records = read(data, on_error="collect", limit=limit)
     encode = writer([], Target(table=True, folder=root))
     digest, count, repeated = hashlib.sha256(), 0, list[str]()
+    path.unlink(missing_ok=True)
     connection = sqlite3.connect(path)
     try:
         connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + _SCHEMA)

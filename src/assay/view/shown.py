@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, final
 
-from assay.media import Audio, Image, Part, Text, Video
+from assay.media import Audio, Image, MediaError, Part, Text, Video
+from assay.media.source import open_source
 from assay.records import Critique, Message, Preference, Ranking, Rating, Record, Response, SpanLabels, StepLabels
 from assay.records.steps import lines, sentences
 
@@ -20,8 +21,9 @@ _KINDS = {Image: "image", Video: "video", Audio: "audio"}
 @final
 @dataclass(frozen=True)
 class Piece:
-    """Text, or a medium and where it lies. ``step`` is the number of the step it belongs to, 0 the first; ``shade`` how
-    good that is, 0 worst to `SHADES` - 1; ``score`` stands behind the last piece of a step."""
+    """Text, or a medium and where it lies; of kind ``lost`` a medium that cannot be read, and ``text`` says why.
+    ``step`` is the number of the step it belongs to, 0 the first; ``shade`` how good that is, 0 worst to `SHADES` - 1;
+    ``score`` stands behind the last piece of a step."""
 
     kind: str
     text: str = ""
@@ -162,7 +164,19 @@ def _piece(part: Part, place: int, address: Address) -> Piece:
         return Piece("text", part.text)
     if isinstance(part, Video) and part.frames:
         return Piece("frames", urls=tuple(address(place, frame) for frame in range(len(part.frames))))
-    return Piece(_KINDS[type(part)], urls=(address(place, None),))
+    kind, lost = _KINDS[type(part)], _lost(part)
+    return Piece("lost" if lost else kind, lost and f"{kind}: {lost}", (address(place, None),))
+
+
+def _lost(part: Image | Video | Audio) -> str:
+    """Why the file of a medium cannot be read; empty where it can, or where there is none."""
+    if part.path is None:
+        return ""
+    try:
+        open_source(part.path, None, part.limits).close()
+    except MediaError as error:
+        return error.code.replace("_", " ")
+    return ""
 
 
 def _cut(part: Part, cuts: Sequence[int], closes: bool, place: int, address: Address) -> Iterator[tuple[Piece, int]]:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shutil
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,12 @@ from assay.runs.files import write_whole
 Array = npt.NDArray[Any]
 _VERSION = 1
 _MAKING = threading.RLock()
+_FOLDER = re.compile(r".{1,40}-[0-9a-f]{16}", re.DOTALL)
+_OURS = re.compile(
+    r"\.{0,2}(\d+-)?(table\.parquet|records(-\d+)?\.sqlite|(starts|hashes|places)\.u[48]|[0-9a-f]{12}\.(column|up|down))"
+    r"(\.partial)?"
+)
+_DAY = 86_400.0
 
 
 def cache_folder() -> Path:
@@ -35,10 +45,44 @@ def state_of(path: Path) -> str:
 
 
 def folder_of(path: Path, cache: Path) -> Path:
-    """The folder of ``cache`` for ``path`` as it is now; made where it is not there."""
+    """The folder of ``cache`` for ``path`` as it is now; made where it is not there, and marked as used."""
     folder = cache / f"{path.name[:40]}-{state_of(path)}"
     folder.mkdir(parents=True, exist_ok=True)
+    os.utime(folder)
     return folder
+
+
+def prune(cache: Path, days: float = 30.0) -> list[Path]:
+    """Delete the folders that `folder_of` made in ``cache`` and that no page asked for in so many days; returns them.
+    A folder with anything else in it stays."""
+    dropped: list[Path] = []
+    for folder in sorted(cache.iterdir()) if cache.is_dir() else ():
+        with suppress(FileNotFoundError):  # another process may prune at the same time
+            if _is_unused(folder, days):
+                shutil.rmtree(folder, ignore_errors=True)
+                dropped.append(folder)
+    return dropped
+
+
+def _is_unused(folder: Path, days: float) -> bool:
+    if not _FOLDER.fullmatch(folder.name) or folder.is_symlink() or not folder.is_dir():
+        return False
+    return time.time() - folder.stat().st_mtime > days * _DAY and all(map(_is_ours, folder.iterdir()))
+
+
+def _is_ours(file: Path) -> bool:
+    return file.is_file() and _OURS.fullmatch(file.name) is not None
+
+
+def made_whole(path: Path, make: Callable[[Path], None]) -> None:
+    """Let ``make`` write a file beside ``path`` that takes its name when it is whole. Several processes may do so at
+    once: the last one stands."""
+    partial = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        make(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def kept(path: Path, dtype: str, make: Callable[[], Array]) -> Array:
@@ -46,7 +90,7 @@ def kept(path: Path, dtype: str, make: Callable[[], Array]) -> Array:
     with _MAKING:
         if not path.exists():
             array = make().astype(dtype, copy=False)
-            write_whole(path, lambda file: array.tofile(file))
+            made_whole(path, lambda partial: write_whole(partial, lambda file: array.tofile(file)))
     return mapped(path, dtype)
 
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from assay.runs.reading import nested, read_rows
 from assay.runs.results import ResultError, Tally, read_metadata, writer_for
 from assay.scores import Status
-from assay.view.store import Array, folder_of, kept, mapped
+from assay.view.store import Array, folder_of, kept, made_whole, mapped
 
 STATUSES = tuple(str(status) for status in Status)
 _CHUNK = 16_384
@@ -185,7 +185,7 @@ def open_table(path: Path, cache: Path, progress: Callable[[int, int | None], No
     folder = folder_of(place, cache)
     file = place if place.suffix == ".parquet" else folder / "table.parquet"
     if not file.exists():
-        _as_parquet(place, file, metadata)
+        made_whole(file, lambda partial: _as_parquet(place, partial, metadata))
     with pq.ParquetFile(file) as opened:
         groups = [opened.metadata.row_group(group).num_rows for group in range(opened.num_row_groups)]
         numbers = tuple(field.name for field in opened.schema_arrow if str(field.type) == "double")

@@ -114,7 +114,7 @@ def create_view(viewed: Viewed, hosts: Sequence[str] = LOOPBACK) -> FastAPI:
     @app.get("/at/{place}")
     def go(place: int, sort: str = "", keep: str = "") -> Response:  # pyright: ignore[reportUnusedFunction]
         try:
-            rows = listing.rows(Query(sort, keep.strip()), max(place, 0), 1)
+            rows = listing.rows(Query(sort, keep.strip()), place := max(place, 0), 1)
         except FilterError as error:
             raise HTTPException(400, str(error)) from error
         if not rows:
@@ -212,6 +212,8 @@ def _place(listing: Listing, query: Query, at: int | None) -> dict[str, Any] | N
     try:
         count = listing.count(query)
     except FilterError:
+        return None
+    if not 0 <= at < count:
         return None
 
     def address(to: int) -> str | None:
