@@ -1,8 +1,13 @@
 """Best of n through the real `openai` package, over an upstream that plays the part of a model."""
 
+import asyncio
 import json
+import os
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import openai
 import pytest
 from asked import Told, told
@@ -183,3 +188,36 @@ def test_without_an_upstream_there_is_none_to_ask():
         assert answer.status_code == 503
         assert json.loads(answer.text)["error"]["code"] == "no_upstream"
     assert Told().spec.better == "higher"
+
+
+def test_a_model_that_does_not_answer_holds_nobody_else_up():
+    """More requests wait for it than a server has threads for media; a picture is scored meanwhile."""
+    gate, arrived = threading.Event(), []
+
+    async def silent(scope, receive, send):
+        if scope["type"] == "lifespan":
+            return
+        arrived.append(scope["path"])
+        while not gate.is_set():
+            await asyncio.sleep(0.02)
+        await JSONResponse({"error": {"message": "out of order"}}, 500)(scope, receive, send)
+
+    with on_loopback(silent) as upstream:
+        endpoint = Endpoint(f"{upstream}/v1", "writer", patience=Patience(attempts=1), at_once=1)
+        app = create_app(Service([told("told")]), upstream=Upstream(endpoint, budget=1))
+        with on_loopback(app) as served, ThreadPoolExecutor(40) as pool:
+            try:
+                asked = {"model": "writer", "messages": ASK}
+                tasks = [
+                    pool.submit(httpx.post, f"{served}/v1/chat/completions", json=asked, timeout=60) for _ in range(40)
+                ]
+                ends = time.monotonic() + 20
+                while len(arrived) < min(32, (os.cpu_count() or 1) + 4) and time.monotonic() < ends:
+                    time.sleep(0.02)
+                prompt = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": RED_PIXEL}}]}]
+                content = {"records": [{"prompt": prompt, "responses": ["a"], "context": {"label": ""}}]}
+                (row,) = httpx.post(f"{served}/v1/scores", json=content, timeout=15).json()["rows"]
+                assert row["status"] == "ok"
+            finally:
+                gate.set()
+            assert {task.result().status_code for task in tasks} == {502}

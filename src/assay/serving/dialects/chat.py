@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any, final
 
 from fastapi import APIRouter, Body, Request, Response
@@ -32,6 +34,8 @@ from assay.serving.protocol import RewardName, Strict
 from assay.serving.replies import Json
 from assay.serving.rows import Outcome, attended, scored
 from assay.serving.service import Service
+
+_AT_ONCE = 32
 
 
 @final
@@ -104,12 +108,13 @@ _EXAMPLES: dict[str, Any] = {
 def chat_routes(service: Service, policy: MediaPolicy, upstream: Upstream | None) -> APIRouter:
     """``/v1/chat/completions`` and ``/v1/models``; without an upstream the first answers 503."""
     router = APIRouter(tags=["OpenAI"])
+    waiting = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="assay-upstream")  # media are read in others
 
     async def completions(request: Request, body: Annotated[ChatRequest, Body(openapi_examples=_EXAMPLES)]) -> Response:
         """The best of several answers of the upstream model."""
         if upstream is None:
             raise Unavailable("this server has no model to ask; start it with --upstream", code="no_upstream")
-        return await attended(request, _best(service, policy, upstream, body))
+        return await attended(request, _best(service, policy, upstream, body, waiting))
 
     async def models() -> Response:
         """The upstream's model, where there is one, and the rewards."""
@@ -123,14 +128,17 @@ def chat_routes(service: Service, policy: MediaPolicy, upstream: Upstream | None
     return router
 
 
-async def _best(service: Service, policy: MediaPolicy, upstream: Upstream, body: ChatRequest) -> Response:
+async def _best(
+    service: Service, policy: MediaPolicy, upstream: Upstream, body: ChatRequest, waiting: Executor
+) -> Response:
     name = body.reward or _reward(service, upstream, body.model)
     service.named(name)
     budget = body.budget or max(body.n, upstream.budget)
     if budget > upstream.most:
         raise ServiceError(f"a budget of {budget}; at most {upstream.most} here", code="budget_too_large", http=400)
     prompt = chat_record(await admitted_chat(body.messages, policy), [], "0").prompt
-    answers = await asyncio.to_thread(_answers, upstream.endpoint, body, prompt, budget)
+    ask = partial(_answers, upstream.endpoint, body, prompt, budget)
+    answers = await asyncio.get_running_loop().run_in_executor(waiting, ask)
     written = [answer for answer in answers if answer.text]
     if not written:
         said = next((answer.message for answer in answers if answer.message), "nothing but empty answers")
