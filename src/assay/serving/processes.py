@@ -108,10 +108,11 @@ def serve_many(
 ) -> None:
     """Serve in ``workers`` processes that share the socket, each with all rewards of its own, until SIGTERM or SIGINT.
 
-    A process that dies after it was ready is started again. ``ready`` is called when all are.
+    A process that dies after it was ready is started again, as often as it takes; the others serve meanwhile. ``ready``
+    is called when all are.
 
     Raises:
-        ServeError: a process ended before it was ready.
+        ServeError: a process ended before it was ready for the first time.
     """
     stop = threading.Event()
     for number in _STOPS:
@@ -123,11 +124,12 @@ def serve_many(
             wait([worker.process.sentinel for worker in crew] + [worker.pipe for worker in crew], _TICK)
             for place, worker in enumerate(crew):
                 worker.read()
-                if worker.failed or (not worker.process.is_alive() and not worker.served):
-                    why = worker.failed or f"it ended with code {worker.process.exitcode}"
+                alive = worker.process.is_alive()
+                why = worker.failed or ("" if alive else f"it ended with code {worker.process.exitcode}")
+                if why and not worker.served:
                     raise ServeError(f"a process could not start: {why}")
-                if not worker.process.is_alive():
-                    _LOG.error("a process ended with code %s; it is started again", worker.process.exitcode)
+                if not alive:
+                    _LOG.error("a process stopped: %s; it is started again", why)
                     time.sleep(_PAUSE)
                     crew[place] = _Worker(make, bound, patience, again=True)
             if not told and all(worker.served for worker in crew):
