@@ -126,6 +126,46 @@ def test_bodies_of_all_clients_together_are_bounded(server, monkeypatch):
         assert answer(found) == (200, b"100000")
 
 
+def test_unfinished_lines_of_all_streams_together_are_bounded(server, monkeypatch):
+    monkeypatch.setattr("assay.serving.body.MOST_BODIES", 2)
+    clients = [opened(server) for _ in range(4)]
+    for client in clients:
+        client.sendall(head("/v1/scores/stream", Transfer_Encoding="chunked") + chunk(b"x" * 80_000))
+        time.sleep(0.05)
+    with opened(server) as found:
+        found.sendall(head(Content_Length=50_000) + b"x" * 50_000)
+        assert answer(found)[0] == 429, "bodies and lines count together"
+    for client in clients:
+        client.close()
+    time.sleep(0.3)
+    with opened(server) as found:
+        found.sendall(head(Content_Length=100_000) + b"x" * 100_000)
+        assert answer(found) == (200, b"100000")
+
+
+def test_the_lines_of_a_stream_that_ended_are_not_counted(server, monkeypatch):
+    monkeypatch.setattr("assay.serving.body.MOST_BODIES", 2)
+    streams = [opened(server) for _ in range(4)]
+    for stream in streams:
+        line = b"x" * 70_000 + b"\n"
+        stream.sendall(head("/v1/scores/stream", Transfer_Encoding="chunked") + chunk(line) + chunk(line))
+        stream.sendall(b"0\r\n\r\n")
+        reply = HTTPResponse(stream)
+        reply.begin()
+        assert sum(map(int, reply.read().split())) == 2 * len(line)
+        stream.close()
+
+
+def test_a_line_that_is_longer_than_a_body_counts_as_one(server, monkeypatch):
+    """What is over the limit of a line is not held."""
+    monkeypatch.setattr("assay.serving.body.MOST_BODIES", 2)
+    with opened(server) as long, opened(server) as found:
+        long.sendall(head("/v1/scores/stream", Transfer_Encoding="chunked") + chunk(b"x" * 900_000))
+        time.sleep(0.2)
+        found.sendall(head(Content_Length=100_000) + b"x" * 100_000)
+        assert answer(found) == (200, b"100000")
+
+
 def test_a_slow_body_is_given_up(server):
     with opened(server) as found:
         started = time.monotonic()

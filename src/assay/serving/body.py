@@ -18,7 +18,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
 MOST_VALUES = 2_000_000
-"""JSON values in one body: each costs some 70 bytes of memory, of as little as 2 bytes of text."""
+"""JSON values in one body or line of a stream: each costs some 70 bytes of memory, of as little as 2 bytes of text."""
 
 MOST_BODIES = 16
 """Bodies of the largest size that may be held at once; as many times more of smaller ones."""
@@ -37,7 +37,7 @@ class BodyLimit:
     requests under way would be more than `MOST_BODIES` of the largest allowed.
 
     The bodies of the paths ``streams`` may be of any length, as their lines are bounded where they are read, but not
-    rest for longer than ``policy.seconds`` while they are waited for.
+    rest for longer than ``policy.seconds`` while they are waited for. Of them what has come of a line counts as held.
     """
 
     app: App
@@ -152,21 +152,29 @@ class _Gate:
         await self._send({"type": "http.response.body", "body": b""})
 
     def _count(self, piece: bytes) -> None:
-        if self._stream:
-            return
-        self._bytes += len(piece)
-        self._held[0] += len(piece)
-        self._values += piece.count(b",") + piece.count(b"[") + piece.count(b"{")
+        held = self._bytes + len(piece)
+        if self._stream:  # what is over the limit of a line is thrown away where it is read
+            held = min(held if b"\n" not in piece else len(piece) - piece.rfind(b"\n") - 1, self._policy.max_body)
+        self._held[0] += held - self._bytes
+        self._bytes = held
         if self._bytes > self._policy.max_body:
             raise self._failed(_too_large(self._policy))
         if self._held[0] > MOST_BODIES * self._policy.max_body:
             raise self._failed(Refused("too much is being sent at once", code="overloaded", http=429, retry_after=1.0))
+        if self._stream:
+            return
+        self._values += values_in(piece)
         if self._values > MOST_VALUES:
             raise self._failed(refused("too_large", f"more than {MOST_VALUES:,} JSON values; send it in parts"))
 
     def _failed(self, error: Refused) -> Refused:
         self.error = error
         return error
+
+
+def values_in(text: bytes) -> int:
+    """About how many JSON values a text holds, without reading it: at least half of them, but for a single one."""
+    return text.count(b",") + text.count(b"[") + text.count(b"{")
 
 
 def _announced(scope: Message) -> int:

@@ -21,7 +21,7 @@ from assay.rewards.columns import Judgement
 from assay.serving.dialects.asking import model_of, named_after, number, with_reason
 from assay.serving.dialects.vllm import Content, Text, turn
 from assay.serving.policy import Allowance, MediaPolicy
-from assay.serving.protocol import RED_PIXEL, Strict
+from assay.serving.protocol import MOST_ITEMS, RED_PIXEL, Strict
 from assay.serving.replies import Json
 from assay.serving.rows import attended, scored
 from assay.serving.service import Service
@@ -49,7 +49,7 @@ class RerankRequest(Strict):
 
     model: Annotated[str | None, Field(description="A served reward, also name@fingerprint.")] = None
     query: Item
-    documents: Annotated[list[Item], Field(min_length=1)]
+    documents: Annotated[list[Item], Field(min_length=1, max_length=MOST_ITEMS)]
     top_n: Annotated[int | None, Field(ge=0, description="How many are returned; none or 0: all.")] = None
     return_documents: bool = True
     use_activation: Annotated[bool | None, Field(description="False: the reward's own value.")] = None
