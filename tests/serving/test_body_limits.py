@@ -1,6 +1,7 @@
 """A body that is too large, too slow, or made of too many pieces is refused while it arrives; so are slow headers."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import time
@@ -223,6 +224,22 @@ def test_endless_headers_are_refused(server):
     with opened(server) as found:
         found.sendall(b"GET / HTTP/1.1\r\nX-Long: " + b"a" * 70_000)
         assert answer(found)[0] in (400, 431)
+
+
+def test_a_body_that_goes_on_after_its_answer_is_not_read_for_ever():
+    async def at_once(scope, receive, send):
+        if scope["type"] != "lifespan":
+            await PlainTextResponse("no", 401)(scope, receive, send)
+
+    sent = 0
+    with on_loopback(at_once) as url, opened(int(url.rpartition(":")[2])) as found:
+        found.sendall(head(Transfer_Encoding="chunked", Connection="keep-alive"))
+        assert found.recv(4096).startswith(b"HTTP/1.1 401")
+        with contextlib.suppress(OSError):
+            while sent < 100_000_000:
+                found.sendall(chunk(b"x" * 100_000))
+                sent += 100_000
+    assert sent < 20_000_000
 
 
 def test_a_second_request_on_a_connection_is_timed_anew(server):
