@@ -242,6 +242,42 @@ def test_a_body_that_goes_on_after_its_answer_is_not_read_for_ever():
     assert sent < 20_000_000
 
 
+LARGE = 60_000_000
+
+
+@pytest.fixture
+def generous():
+    """A server that answers much."""
+
+    async def much(scope, receive, send):
+        if scope["type"] != "lifespan":
+            await PlainTextResponse(b"x" * LARGE)(scope, receive, send)
+
+    with on_loopback(much, seconds=0.5) as url, opened(int(url.rpartition(":")[2])) as found:
+        found.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        yield found
+
+
+def test_an_answer_that_nobody_reads_is_not_kept(generous):
+    time.sleep(2.5)
+    got = 0
+    with contextlib.suppress(ConnectionError):
+        while piece := generous.recv(1_000_000):
+            got += len(piece)
+    assert 0 < got < LARGE
+
+
+def test_an_answer_that_is_read_slowly_arrives_whole(generous):
+    got, ends = 0, time.monotonic() + 2.5
+    while piece := generous.recv(4_000_000):
+        got += len(piece)
+        if time.monotonic() < ends:
+            time.sleep(0.2)
+        if got > LARGE:
+            break
+    assert got > LARGE
+
+
 def test_a_second_request_on_a_connection_is_timed_anew(server):
     with opened(server) as found:
         request = head(Connection="keep-alive", Content_Length=1) + b"x"

@@ -198,7 +198,8 @@ Make: TypeAlias = Callable[..., asyncio.Protocol]
 def timely(seconds: float, most: int = MOST_HEADERS, protocol: Make | None = None) -> type[asyncio.Protocol]:
     """uvicorn's HTTP protocol, for ``uvicorn.Config(http=...)``, with an end to its patience: a connection whose
     request line and headers are not there within ``seconds`` is answered with 408, or closed where nothing came; one
-    that sends more than ``most`` bytes of them is answered with 431.
+    that sends more than ``most`` bytes of them is answered with 431; one that takes no byte of a whole answer for
+    ``seconds`` is cut off.
     """
     if protocol is None:
         from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -209,7 +210,7 @@ def timely(seconds: float, most: int = MOST_HEADERS, protocol: Make | None = Non
 
 @final
 class _Timely(asyncio.Protocol):
-    """A protocol around uvicorn's that watches the time between requests."""
+    """A protocol around uvicorn's that watches the time between requests, and that of answers nobody reads."""
 
     def __init__(self, protocol: Make, seconds: float, most: int, **given: Any) -> None:
         self._inner: Any = protocol(**given)
@@ -217,6 +218,7 @@ class _Timely(asyncio.Protocol):
         self._most = most
         self._came = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -240,12 +242,15 @@ class _Timely(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop()
+        self._unwatch()
         self._inner.connection_lost(exc)
 
     def pause_writing(self) -> None:
         self._inner.pause_writing()
+        self._watch()
 
     def resume_writing(self) -> None:
+        self._unwatch()
         self._inner.resume_writing()
 
     def _waiting(self) -> bool:
@@ -265,6 +270,26 @@ class _Timely(asyncio.Protocol):
         self._timer = None
         if self._waiting():
             self._close(_LATE if self._came else "")
+
+    def _watch(self) -> None:
+        if self._transport is not None:
+            left = self._transport.get_write_buffer_size()
+            self._unread = asyncio.get_running_loop().call_later(self._seconds, self._stalled, left)
+
+    def _unwatch(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
+    def _stalled(self, before: int) -> None:
+        """Of a stream little waits to be read, and its app waits with it; of a whole answer all does."""
+        self._unread = None
+        if self._transport is None:
+            return
+        if self._waiting() and self._transport.get_write_buffer_size() >= before:
+            self._transport.abort()
+        else:
+            self._watch()
 
     def _close(self, answer: str) -> None:
         self._stop()
