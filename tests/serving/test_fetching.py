@@ -336,8 +336,7 @@ def test_an_address_of_other_than_visible_ascii_is_refused_at_an_allowed_host_to
         "a%2eb",
         "[::1%25lo]",
         "[fe80::1%eth0]",
-        "[v1.a]",
-        "a," * 3,
+        "a,a",
         "a" * 254,
     ],
 )
