@@ -183,6 +183,8 @@ def test_too_much_is_not_read(names):
 
     with site(endless) as (port, _):
         assert refusal(f"http://media.test:{port}/says", (f"media.test:{port}",)) == "too_large"
+        with pytest.raises(Refused, match="announces more"):
+            fetch(f"http://media.test:{port}/says", (f"media.test:{port}",))
         assert refusal(f"http://media.test:{port}/silent", (f"media.test:{port}",)) == "too_large"
     assert sum(sent) < 60_000_000
 
