@@ -88,6 +88,29 @@ def test_very_many_values_are_refused_before_they_are_objects(url):
     assert reply.json()["error"]["code"] == "too_large"
 
 
+MANY = b'["",' + b'"",' * 70_000 + b'""]'
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/score", b'{"text_1": "a", "text_2": %s}' % MANY),
+        ("/score", b'{"queries": %s, "documents": "a"}' % MANY),
+        ("/score", b'{"requests": [' + b"{}," * 70_000 + b"{}]}"),
+        ("/classify", b'{"input": %s}' % MANY),
+        ("/pooling", b'{"input": %s}' % MANY),
+        ("/rerank", b'{"query": "a", "documents": %s}' % MANY),
+        ("/get_reward", b'{"query": %s}' % MANY),
+        ("/v1/score/evaluation", b'{"model": "words", "messages": %s}' % MANY),
+    ],
+)
+def test_very_many_responses_are_refused_before_they_are_records(url, path, body):
+    reply = httpx.post(url + path, content=body, headers={"Content-Type": "application/json"}, timeout=60)
+    assert reply.status_code == 422
+    assert reply.json()["error"]["code"] == "invalid_request"
+    assert "at most 65536 items" in reply.text
+
+
 def test_a_medium_over_its_limit_is_a_row(url):
     large = {"type": "image", "data": "A" * 1_600_000}
     found = rows(ask(url, about(large, "a"), about({"type": "image", "data": TINY}, "a")))

@@ -99,6 +99,13 @@ def test_2_a_bomb_is_refused_from_its_header(url):
     assert found[1][0] == "ok"
 
 
+def test_2_a_bomb_is_refused_at_the_door_also_where_no_reward_looks_at_it(url):
+    good, large = about(shown(encoded()), "a"), about(shown(bomb(2_000)), "a")
+    found = status(url, good, large, reward="words")
+    assert [state for state, _, _ in found] == ["ok", "unreadable_media"]
+    assert "too_many_pixels" in found[1][2]
+
+
 @pytest.mark.parametrize(
     ("content", "code"),
     [

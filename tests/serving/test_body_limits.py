@@ -1,6 +1,7 @@
 """A body that is too large, too slow, or made of too many pieces is refused while it arrives; so are slow headers."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import time
@@ -126,6 +127,46 @@ def test_bodies_of_all_clients_together_are_bounded(server, monkeypatch):
         assert answer(found) == (200, b"100000")
 
 
+def test_unfinished_lines_of_all_streams_together_are_bounded(server, monkeypatch):
+    monkeypatch.setattr("assay.serving.body.MOST_BODIES", 2)
+    clients = [opened(server) for _ in range(4)]
+    for client in clients:
+        client.sendall(head("/v1/scores/stream", Transfer_Encoding="chunked") + chunk(b"x" * 80_000))
+        time.sleep(0.05)
+    with opened(server) as found:
+        found.sendall(head(Content_Length=50_000) + b"x" * 50_000)
+        assert answer(found)[0] == 429, "bodies and lines count together"
+    for client in clients:
+        client.close()
+    time.sleep(0.3)
+    with opened(server) as found:
+        found.sendall(head(Content_Length=100_000) + b"x" * 100_000)
+        assert answer(found) == (200, b"100000")
+
+
+def test_the_lines_of_a_stream_that_ended_are_not_counted(server, monkeypatch):
+    monkeypatch.setattr("assay.serving.body.MOST_BODIES", 2)
+    streams = [opened(server) for _ in range(4)]
+    for stream in streams:
+        line = b"x" * 70_000 + b"\n"
+        stream.sendall(head("/v1/scores/stream", Transfer_Encoding="chunked") + chunk(line) + chunk(line))
+        stream.sendall(b"0\r\n\r\n")
+        reply = HTTPResponse(stream)
+        reply.begin()
+        assert sum(map(int, reply.read().split())) == 2 * len(line)
+        stream.close()
+
+
+def test_a_line_that_is_longer_than_a_body_counts_as_one(server, monkeypatch):
+    """What is over the limit of a line is not held."""
+    monkeypatch.setattr("assay.serving.body.MOST_BODIES", 2)
+    with opened(server) as long, opened(server) as found:
+        long.sendall(head("/v1/scores/stream", Transfer_Encoding="chunked") + chunk(b"x" * 900_000))
+        time.sleep(0.2)
+        found.sendall(head(Content_Length=100_000) + b"x" * 100_000)
+        assert answer(found) == (200, b"100000")
+
+
 def test_a_slow_body_is_given_up(server):
     with opened(server) as found:
         started = time.monotonic()
@@ -183,6 +224,58 @@ def test_endless_headers_are_refused(server):
     with opened(server) as found:
         found.sendall(b"GET / HTTP/1.1\r\nX-Long: " + b"a" * 70_000)
         assert answer(found)[0] in (400, 431)
+
+
+def test_a_body_that_goes_on_after_its_answer_is_not_read_for_ever():
+    async def at_once(scope, receive, send):
+        if scope["type"] != "lifespan":
+            await PlainTextResponse("no", 401)(scope, receive, send)
+
+    sent = 0
+    with on_loopback(at_once) as url, opened(int(url.rpartition(":")[2])) as found:
+        found.sendall(head(Transfer_Encoding="chunked", Connection="keep-alive"))
+        assert found.recv(4096).startswith(b"HTTP/1.1 401")
+        with contextlib.suppress(OSError):
+            while sent < 100_000_000:
+                found.sendall(chunk(b"x" * 100_000))
+                sent += 100_000
+    assert sent < 20_000_000
+
+
+LARGE = 60_000_000
+
+
+@pytest.fixture
+def generous():
+    """A server that answers much."""
+
+    async def much(scope, receive, send):
+        if scope["type"] != "lifespan":
+            await PlainTextResponse(b"x" * LARGE)(scope, receive, send)
+
+    with on_loopback(much, seconds=0.5) as url, opened(int(url.rpartition(":")[2])) as found:
+        found.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        yield found
+
+
+def test_an_answer_that_nobody_reads_is_not_kept(generous):
+    time.sleep(2.5)
+    got = 0
+    with contextlib.suppress(ConnectionError):
+        while piece := generous.recv(1_000_000):
+            got += len(piece)
+    assert 0 < got < LARGE
+
+
+def test_an_answer_that_is_read_slowly_arrives_whole(generous):
+    got, ends = 0, time.monotonic() + 2.5
+    while piece := generous.recv(4_000_000):
+        got += len(piece)
+        if time.monotonic() < ends:
+            time.sleep(0.2)
+        if got > LARGE:
+            break
+    assert got > LARGE
 
 
 def test_a_second_request_on_a_connection_is_timed_anew(server):

@@ -92,6 +92,8 @@ def test_the_pixels_are_what_the_reward_sees():
     [
         (pixels(2, 4, 4, 3), ["a"], {}),
         (pixels(0, 4, 4, 3), [], {}),
+        (pixels(1, 0, 4, 3), ["a"], {}),
+        (pixels(1, 0, 0, 3), ["a"], {}),
         (pixels(1, 4, 4, 4), ["a"], {}),
         (pixels(4, 4, 3), ["a"] * 4, {}),
         (pixels(1, 4, 4, 3).astype(np.float32), ["a"], {}),
@@ -129,6 +131,9 @@ def test_an_unknown_reward_is_refused_at_once(http):
         b'{"prompts": ["a"], "reward_fn": {"told": 1}}\n\x93NUMPY\x01\x00\x50\x00'
         + b"{'descr': '|u1', 'fortran_order': False, 'shape': (1, 99999, 99999, 3)}".ljust(79)
         + b"\n",
+        b'{"prompts": ["a"], "reward_fn": {"told": 1}}\n\x93NUMPY\x01\x00\x50\x00'
+        + b"{'descr': '|u1', 'fortran_order': False, 'shape': (-1, -1, 2, 3)}".ljust(79)
+        + b"\n123456",
         b'{"prompts": ["a"], "reward_fn": {"told": 1}}\n\x93NUMPY\x01\x00\x50\x00'
         + b"{'descr': '|O', 'fortran_order': False, 'shape': (1, 1, 1, 3)}".ljust(79)
         + b"\n\x80\x04N.",

@@ -104,6 +104,15 @@ def test_a_body_over_the_limit_is_refused_before_it_is_read():
         assert http.post("/flow_grpo", content=pickle.dumps({"images": [b"x" * 2_000]})).status_code == 413
 
 
+def test_more_pictures_than_a_request_may_hold_are_refused_before_one_is_encoded():
+    from assay.serving.policy import MediaPolicy
+
+    one = np.zeros((4, 4, 3), np.uint8)
+    with client(pickle=True, policy=MediaPolicy(max_parts=2)) as http:
+        assert ask(http, {"images": [one] * 2, "prompts": ["a", "b"]})["status"] == ["ok"] * 2
+        assert "too_many_parts" in ask(http, {"images": [one] * 3, "prompts": ["a"] * 3}, code=422)["error"]
+
+
 def test_a_hostile_pickle_is_refused(http):
     class Hostile:
         def __reduce__(self):

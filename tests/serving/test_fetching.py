@@ -145,6 +145,16 @@ def test_a_redirect_is_held_to_the_same_rules(names, target):
             inner.accept()
 
 
+def test_a_redirect_to_a_public_host_that_is_not_on_the_list_is_refused(names):
+    names["outer.test"] = names["other.test"] = [["127.0.0.1"]]
+    with site(lambda _: (200, {}, PICTURE)) as (other, asked):
+        for target in (f"http://other.test:{other}/", f"//other.test:{other}/", f"http://outer.test:{other}/"):
+            with site(lambda _, target=target: (302, {"Location": target}, b"")) as (port, _):
+                assert refusal(f"http://outer.test:{port}/", (f"outer.test:{port}",)) == "url_not_allowed"
+    assert not asked
+    assert "other.test" not in names["asked"]
+
+
 def test_three_redirects_are_followed_and_no_more(names):
     names["media.test"] = [["127.0.0.1"]]
 
@@ -173,6 +183,8 @@ def test_too_much_is_not_read(names):
 
     with site(endless) as (port, _):
         assert refusal(f"http://media.test:{port}/says", (f"media.test:{port}",)) == "too_large"
+        with pytest.raises(Refused, match="announces more"):
+            fetch(f"http://media.test:{port}/says", (f"media.test:{port}",))
         assert refusal(f"http://media.test:{port}/silent", (f"media.test:{port}",)) == "too_large"
     assert sum(sent) < 60_000_000
 
@@ -292,6 +304,47 @@ def test_the_list_of_hosts(allowed, url, fits):
 def test_an_address_with_a_name_in_it_is_refused_at_an_allowed_host_too(url):
     with pytest.raises(Refused, match="no name or password"):
         fetching.place_of(url, MediaPolicy(hosts=("media.test",)))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://media.test/a b",
+        "http://media.test/a\r\nX-Injected: 1",
+        "http://media.test/\tb",
+        "\x00http://media.test/",
+        "http://media.test/b\u00e9",
+        "http://m\u0435dia.test/",
+        "http://media.test\\@inner.test/",
+        "http://media.test/\x7f",
+    ],
+)
+def test_an_address_of_other_than_visible_ascii_is_refused_at_an_allowed_host_too(url):
+    with pytest.raises(Refused, match="visible ASCII"):
+        fetching.place_of(url, MediaPolicy(hosts=("*", "media.test")))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "a..b",
+        ".a",
+        "a.",
+        "-a",
+        "a-",
+        "a_b",
+        "%6d",
+        "a%2eb",
+        "[::1%25lo]",
+        "[fe80::1%eth0]",
+        "a,a",
+        "a" * 254,
+    ],
+)
+def test_what_is_no_name_of_a_host_is_refused_before_it_is_looked_up(host):
+    with pytest.raises(Refused, match="not the name of a host"):
+        fetching.place_of(f"http://{host}/", MediaPolicy(hosts=("*",)))
 
 
 def test_a_redirect_from_https_to_http_is_refused(names, certificate, monkeypatch):

@@ -47,7 +47,18 @@ def test_a_token_lets_in(http, header):
 
 @pytest.mark.parametrize("header", BAD)
 @pytest.mark.parametrize(
-    "path", ["/v1/scores", "/score", "/v1/models", "/metrics", "/openapi.json", "/nowhere", "//health"]
+    "path",
+    [
+        "/v1/scores",
+        "/score",
+        "/v1/models",
+        "/metrics",
+        "/openapi.json",
+        "/nowhere",
+        "/v1/health",
+        "/health/",
+        "//health",
+    ],
 )
 def test_nothing_else_does(http, header, path):
     headers = {} if header is None else {"Authorization": header}

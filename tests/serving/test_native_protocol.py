@@ -127,6 +127,12 @@ def test_equal_ids_are_refused_with_both_positions(http):
     assert "records 0 and 1" in answer.json()["error"]["message"]
 
 
+def test_very_many_rows_without_a_response_are_refused_together(http):
+    answer = http.post("/v1/scores", json={"records": [{}] * 70_000})
+    assert answer.status_code == 413
+    assert answer.json()["error"]["code"] == "too_large"
+
+
 @pytest.mark.parametrize(
     ("body", "code", "said"),
     [
@@ -287,6 +293,14 @@ class TestStream:
         good = json.dumps({"prompt": "?", "responses": ["a"]})
         with client(policy=MediaPolicy(max_body=10_000)) as http:
             _, lines = self.lines(http, f'{good}\n{{"prompt": "{"x" * 50_000}"\n{good}\n')
+        assert [(row["line"], row["status"]) for row in lines[:-1]] == [(1, "ok"), (2, "invalid"), (3, "ok")]
+        assert "too_large" in lines[1]["message"]
+
+    def test_a_line_of_very_many_values_is_a_row_and_is_not_read(self):
+        good = json.dumps({"prompt": "?", "responses": ["a"]})
+        many = '{"prompt": "?", "responses": ["a"], "context": {"x": [' + "{}," * 1_000_000 + "1]}}"
+        with client() as http:
+            _, lines = self.lines(http, f"{good}\n{many}\n{good}\n")
         assert [(row["line"], row["status"]) for row in lines[:-1]] == [(1, "ok"), (2, "invalid"), (3, "ok")]
         assert "too_large" in lines[1]["message"]
 

@@ -94,6 +94,9 @@ def state(shape, dtype, order, data):
     return b"(K\x01" + shape + dtype + order + data + b"tb"
 
 
+AGAIN = b"h\x01(h\x00h\x02J" + struct.pack("<i", 10**6) + b"\x85" + text("C") + b"tR"
+
+
 class Object:
     def __init__(self):
         self.x = 1
@@ -180,6 +183,14 @@ HOSTILE = {
     "laughter": raw(b"]\x94", b"".join(b"(" + b"h" + bytes([i]) + b"h" + bytes([i]) + b"l\x94" for i in range(40))),
     "depth": raw(b"]" * 100_000 + b"a" * 99_999),
     "nothing": b"",
+    "bytes made into arrays again and again": raw(
+        *(b"C\x01x0", b"B" + struct.pack("<I", 10**6) + b"x" * 10**6 + b"\x940"),
+        *(named("numpy.core.numeric", "_frombuffer") + b"\x940", U1 + b"\x940", b"](", AGAIN * 500, b"e"),
+    ),
+    "text made into bytes again and again": raw(
+        *(b"X" + struct.pack("<I", 10**6) + b"x" * 10**6 + b"\x940", named("_codecs", "encode") + b"\x940"),
+        *(b"](", (b"h\x01h\x00" + text("latin1") + b"\x86R") * 500, b"e"),
+    ),
     "half": pickle.dumps({"images": [b"x" * 100]})[:-20],
     "no end": b"\x80\x04]",
     "noise": bytes(range(256)),

@@ -20,7 +20,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
 MOST_VALUES = 2_000_000
-"""JSON values in one body: each costs some 70 bytes of memory, of as little as 2 bytes of text."""
+"""JSON values in one body or line of a stream: each costs some 70 bytes of memory, of as little as 2 bytes of text."""
 
 MOST_BODIES = 16
 """Bodies of the largest size that may be held at once; as many times more of smaller ones."""
@@ -40,7 +40,7 @@ class BodyLimit:
     requests under way would be more than `MOST_BODIES` of the largest allowed.
 
     The bodies of the paths ``streams`` may be of any length, as their lines are bounded where they are read, but not
-    rest for longer than ``policy.seconds`` while they are waited for.
+    rest for longer than ``policy.seconds`` while they are waited for. Of them what has come of a line counts as held.
     """
 
     app: App
@@ -164,16 +164,18 @@ class _Gate:
         await self._send({"type": "http.response.body", "body": b""})
 
     def _count(self, piece: bytes) -> None:
-        if self._stream:
-            return
-        self._bytes += len(piece)
-        self._held[0] += len(piece)
-        if self._counts_values:
-            self._values += values_in(piece)
+        held = self._bytes + len(piece)
+        if self._stream:  # what is over the limit of a line is thrown away where it is read
+            held = min(held if b"\n" not in piece else len(piece) - piece.rfind(b"\n") - 1, self._policy.max_body)
+        self._held[0] += held - self._bytes
+        self._bytes = held
         if self._bytes > self._policy.max_body:
             raise self._failed(_too_large(self._policy))
         if self._held[0] > MOST_BODIES * self._policy.max_body:
             raise self._failed(Refused("too much is being sent at once", code="overloaded", http=429, retry_after=1.0))
+        if self._stream or not self._counts_values:
+            return
+        self._values += values_in(piece)
         if self._values > MOST_VALUES:
             raise self._failed(refused("too_large", f"more than {MOST_VALUES:,} JSON values; send it in parts"))
 
@@ -183,7 +185,7 @@ class _Gate:
 
 
 def values_in(text: bytes) -> int:
-    """About how many JSON values a text holds, at least."""
+    """About how many JSON values a text holds, without reading it: at least half of them, but for a single one."""
     return text.count(b",") + text.count(b"[") + text.count(b"{")
 
 
@@ -220,7 +222,8 @@ Make: TypeAlias = Callable[..., asyncio.Protocol]
 def timely(seconds: float, most: int = MOST_HEADERS, protocol: Make | None = None) -> type[asyncio.Protocol]:
     """uvicorn's HTTP protocol, for ``uvicorn.Config(http=...)``, with an end to its patience: a connection whose
     request line and headers are not there within ``seconds`` is answered with 408, or closed where nothing came; one
-    that sends more than ``most`` bytes of them is answered with 431.
+    that sends more than ``most`` bytes of them is answered with 431; one that takes no byte of a whole answer for
+    ``seconds`` is cut off.
     """
     if protocol is None:
         from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -231,7 +234,7 @@ def timely(seconds: float, most: int = MOST_HEADERS, protocol: Make | None = Non
 
 @final
 class _Timely(asyncio.Protocol):
-    """A protocol around uvicorn's that watches the time between requests."""
+    """A protocol around uvicorn's that watches the time between requests, and that of answers nobody reads."""
 
     def __init__(self, protocol: Make, seconds: float, most: int, **given: Any) -> None:
         self._inner: Any = protocol(**given)
@@ -239,6 +242,7 @@ class _Timely(asyncio.Protocol):
         self._most = most
         self._came = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -262,12 +266,15 @@ class _Timely(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop()
+        self._unwatch()
         self._inner.connection_lost(exc)
 
     def pause_writing(self) -> None:
         self._inner.pause_writing()
+        self._watch()
 
     def resume_writing(self) -> None:
+        self._unwatch()
         self._inner.resume_writing()
 
     def _waiting(self) -> bool:
@@ -287,6 +294,26 @@ class _Timely(asyncio.Protocol):
         self._timer = None
         if self._waiting():
             self._close(_LATE if self._came else "")
+
+    def _watch(self) -> None:
+        if self._transport is not None:
+            left = self._transport.get_write_buffer_size()
+            self._unread = asyncio.get_running_loop().call_later(self._seconds, self._stalled, left)
+
+    def _unwatch(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
+    def _stalled(self, before: int) -> None:
+        """Of a stream little waits to be read, and its app waits with it; of a whole answer all does."""
+        self._unread = None
+        if self._transport is None:
+            return
+        if self._waiting() and self._transport.get_write_buffer_size() >= before:
+            self._transport.abort()
+        else:
+            self._watch()
 
     def _close(self, answer: str) -> None:
         self._stop()

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Body, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from assay.scores import Status
+from assay.serving.body import MOST_VALUES, values_in
 from assay.serving.policy import Allowance, MediaPolicy
 from assay.serving.problems import Overloaded, ServiceError, TooLarge, Unavailable
 from assay.serving.protocol import LONGEST, RED_PIXEL, ErrorAnswer, Promotion, RewardName, ScoresAnswer, ScoresRequest
@@ -296,6 +297,8 @@ async def _row(line: bytes | None, number: int, policy: MediaPolicy) -> Read:
     name = f"line#{number}"
     if line is None:
         return Unread(name, Status.INVALID, f"too_large: a line longer than {policy.max_body:,} bytes")
+    if values_in(line) > MOST_VALUES:
+        return Unread(name, Status.INVALID, f"too_large: more than {MOST_VALUES:,} JSON values in a line")
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:

@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 LONGEST = 3_600.0
 """No request may take longer, in seconds."""
 
+MOST_ITEMS = 65_536
+"""Responses, or what stands for them in a dialect, in one request: each costs time before it can be refused."""
+
 RED_PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
 )

@@ -17,10 +17,10 @@ from assay.scores import Scores, Status
 from assay.serving.admission import admitted_record
 from assay.serving.policy import Allowance, MediaPolicy, Refused
 from assay.serving.problems import ServiceError, TooLarge, Unprocessable
+from assay.serving.protocol import MOST_ITEMS
 from assay.serving.service import Served, Service
 
 _FIELDS = ("id", "prompt", "responses", "context", "feedback")
-_MOST_RESPONSES = 65_536
 _AT_ONCE = 256
 _T = TypeVar("_T")
 
@@ -112,10 +112,10 @@ async def read_rows(rows: Sequence[Any], policy: MediaPolicy) -> list[Read]:
 
     Raises:
         Unprocessable: two rows of the same id.
-        TooLarge: more responses than one request may hold.
+        TooLarge: more responses than one request may hold; a row without any counts as one.
     """
-    if sum(_responses(row) for row in rows) > _MOST_RESPONSES:
-        raise TooLarge(f"more than {_MOST_RESPONSES:,} responses in one request; send them in parts, or as a stream")
+    if sum(max(1, _responses(row)) for row in rows) > MOST_ITEMS:
+        raise TooLarge(f"more than {MOST_ITEMS:,} responses in one request; send them in parts, or as a stream")
     allowance = Allowance(policy)
     read: list[Read] = []
     for number, row in enumerate(rows):

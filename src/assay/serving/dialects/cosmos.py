@@ -178,7 +178,7 @@ def _pictures(file: bytes) -> npt.NDArray[np.uint8]:
     except Exception as error:  # numpy raises whatever a damaged header runs it into
         raise Unprocessable(f"no NumPy file ({type(error).__name__})", code="bad_media") from error
     rest = file[stream.tell() :]
-    if dtype != np.uint8 or len(shape) != 4 or math.prod(shape) != len(rest):
+    if dtype != np.uint8 or len(shape) != 4 or min(shape) < 1 or math.prod(shape) != len(rest):
         raise Unprocessable("pictures are uint8 [B, H, W, 3] or [B, 3, H, W], whole", code="bad_media")
     pictures = np.frombuffer(rest, np.uint8).reshape(shape, order="F" if fortran else "C")
     if shape[3] == _COLOURS:

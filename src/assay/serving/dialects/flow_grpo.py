@@ -83,6 +83,8 @@ async def _rows(body: bytes, policy: MediaPolicy) -> list[Read]:
     prompts = [""] * len(images or ()) if given is None else list(given) if _is_many(given) else None
     if images is None or prompts is None or len(images) != len(prompts):
         raise Unprocessable("as many prompts as images, both as lists", code="lengths_differ")
+    if len(images) > policy.max_parts:
+        raise Unprocessable(f"{len(images)} pictures; at most {policy.max_parts} in a request", code="too_many_parts")
     metadata = fields.get("metadata")
     allowance = Allowance(policy)
     rows: list[Read] = []
@@ -119,7 +121,7 @@ async def _picture(image: Any, policy: MediaPolicy, allowance: Allowance) -> Any
         if math.prod(height_width) > policy.max_pixels:
             raise Refused("a picture of too many pixels", code="too_many_pixels", http=413)
         try:
-            image = Image.from_array(image).data
+            image = (await asyncio.to_thread(Image.from_array, image)).data
         except ValueError as error:
             raise Refused(str(error), code="bad_media", http=422) from error
     return await admitted("image", image, policy, allowance)

@@ -16,7 +16,7 @@ from fastapi import APIRouter, Body, Request, Response
 from pydantic import Field
 
 from assay.serving.dialects.asking import AskedReward, model_of, named_after
-from assay.serving.protocol import Strict
+from assay.serving.protocol import MOST_ITEMS, Strict
 from assay.serving.replies import Json
 from assay.serving.rows import attended, scored
 from assay.serving.service import Service
@@ -29,7 +29,7 @@ class EvaluationRequest(Strict):
     """Conversations."""
 
     model: str
-    messages: Annotated[list[str], Field(min_length=1)]
+    messages: Annotated[list[str], Field(min_length=1, max_length=MOST_ITEMS)]
     max_length: Annotated[None, Field(description="Nothing is truncated here.")] = None
 
 

@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 from assay.rewards.columns import Judgement
 from assay.scores import Status
 from assay.serving.dialects.asking import AskedReward, as_list, model_of, number
-from assay.serving.protocol import Strict
+from assay.serving.protocol import MOST_ITEMS, Strict
 from assay.serving.replies import Json
 from assay.serving.rows import Read, Unread, attended, scored
 from assay.serving.service import Service
@@ -33,7 +33,10 @@ from assay.spec import Spec
 class RewardRequest(Strict):
     """Conversations, and the prompts that they begin with."""
 
-    query: Annotated[str | list[str], Field(description="Prompt and response, as the policy's template wrote them.")]
+    query: Annotated[
+        str | Annotated[list[str], Field(max_length=MOST_ITEMS)],
+        Field(description="Prompt and response, as the policy's template wrote them."),
+    ]
     prompts: Annotated[list[str] | None, Field(description="The beginning of each query.")] = None
     labels: Annotated[list[Any] | None, Field(description="The column label of each record.")] = None
 

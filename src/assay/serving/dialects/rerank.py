@@ -23,7 +23,7 @@ from assay.rewards.columns import Judgement
 from assay.serving.dialects.asking import as_list, model_of, named_after, number, with_reason
 from assay.serving.dialects.vllm import Activated, Content, Text, turn
 from assay.serving.policy import Allowance, MediaPolicy
-from assay.serving.protocol import RED_PIXEL, Strict
+from assay.serving.protocol import MOST_ITEMS, RED_PIXEL, Strict
 from assay.serving.replies import Json
 from assay.serving.rows import attended, scored
 from assay.serving.service import Service
@@ -53,7 +53,7 @@ class RerankRequest(Activated):
     """A query and documents."""
 
     query: Item
-    documents: Item | Annotated[list[Item], Field(min_length=1)]
+    documents: Item | Annotated[list[Item], Field(min_length=1, max_length=MOST_ITEMS)]
     top_n: Annotated[int | None, Field(ge=0, description="How many are returned; none or 0: all.")] = None
     return_documents: bool = True
     priority: int | None = None

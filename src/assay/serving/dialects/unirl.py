@@ -24,7 +24,7 @@ from assay.scores import Status
 from assay.serving.admission import admitted
 from assay.serving.policy import Allowance, MediaPolicy, Refused
 from assay.serving.problems import UnknownReward, Unprocessable
-from assay.serving.protocol import RED_PIXEL, Strict
+from assay.serving.protocol import MOST_ITEMS, RED_PIXEL, Strict
 from assay.serving.replies import Json
 from assay.serving.rows import Read, Unread, scored
 from assay.serving.service import Service
@@ -61,7 +61,7 @@ class Turn(Strict):
 class UnirlItem(Strict):
     """One history, and the rewards that judge its last turn."""
 
-    history: Annotated[list[Turn], Field(min_length=1)]
+    history: Annotated[list[Turn], Field(min_length=1, max_length=MOST_ITEMS)]
     required_rewards: Annotated[list[str], Field(min_length=1, description="Names of served rewards.")]
     metadata: dict[str, Any] | None = Field(default=None, description="Columns that a reward needs are taken from it.")
     request_id: str | None = None
@@ -92,7 +92,7 @@ class UnirlRequest(Strict):
     model_config = ConfigDict(extra="forbid")
 
     protocol_version: Literal["1"] = "1"
-    requests: list[UnirlItem]
+    requests: Annotated[list[UnirlItem], Field(max_length=MOST_ITEMS)]
 
 
 def unirl_routes(service: Service) -> APIRouter:

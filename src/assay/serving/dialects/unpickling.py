@@ -48,7 +48,7 @@ def unpickled(data: bytes) -> Any:
     """
     _inspect(data)
     try:
-        held = _Reader(io.BytesIO(data)).load()
+        held = _Reader(data).load()
     except PickleRefused:
         raise
     except Exception as error:  # a damaged pickle raises whatever its instructions run into
@@ -75,16 +75,35 @@ def _inspect(data: bytes) -> None:
 
 
 @final
+class _Budget:
+    """How many bytes may still be made of those that the pickle brought: the same ones may be named again and again."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def take(self, count: int) -> None:
+        self._left -= count
+        if self._left < 0:
+            raise PickleRefused("it makes more of its bytes than it brings")
+
+    def __setstate__(self, state: object) -> NoReturn:
+        raise PickleRefused("a budget has no state")
+
+
+@final
 class _Call:
     """A function of this file as a pickle may call it: nothing of it can be looked at or changed."""
 
-    __slots__ = ("_function",)
+    __slots__ = ("_budget", "_function")
 
-    def __init__(self, function: Callable[..., object]) -> None:
+    def __init__(self, function: Callable[..., object], budget: _Budget) -> None:
         self._function = function
+        self._budget = budget
 
     def __call__(self, *arguments: object) -> object:
-        return self._function(*arguments)
+        return self._function(self._budget, *arguments)
 
     def __setstate__(self, state: object) -> NoReturn:
         raise PickleRefused("a function has no state")
@@ -106,7 +125,7 @@ class _Dtype:
 
     __slots__ = ("checked",)
 
-    def __init__(self, text: object, align: object = False, copy: object = True) -> None:
+    def __init__(self, budget: _Budget, text: object, align: object = False, copy: object = True) -> None:
         if not isinstance(text, str) or not _DTYPE.fullmatch(text):
             raise PickleRefused("an array of something else than numbers, bytes or text")
         self.checked: np.dtype[Any] = np.dtype(text)
@@ -124,37 +143,38 @@ class _Dtype:
 class _Array:
     """An array, made when its checked state is there."""
 
-    __slots__ = ("made",)
+    __slots__ = ("_budget", "made")
 
-    def __init__(self) -> None:
+    def __init__(self, budget: _Budget) -> None:
+        self._budget = budget
         self.made: npt.NDArray[Any] | None = None
 
     def __setstate__(self, state: object) -> None:
         parts = cast("tuple[object, ...]", state) if isinstance(state, tuple) else ()
         if len(parts) != 5 or self.made is not None or not isinstance(parts[3], bool | int):
             raise PickleRefused("an array that was not written by numpy")
-        self.made = _shaped(parts[4], parts[2], parts[1], "F" if parts[3] else "C")
+        self.made = _shaped(self._budget, parts[4], parts[2], parts[1], "F" if parts[3] else "C")
 
 
-def _reconstruct(kind: object, shape: object, code: object) -> _Array:
+def _reconstruct(budget: _Budget, kind: object, shape: object, code: object) -> _Array:
     if not isinstance(kind, _Name):
         raise PickleRefused("an array of another class")
-    return _Array()
+    return _Array(budget)
 
 
-def _frombuffer(buffer: object, dtype: object, shape: object, order: object) -> _Array:
+def _frombuffer(budget: _Budget, buffer: object, dtype: object, shape: object, order: object) -> _Array:
     if order not in ("C", "F"):
         raise PickleRefused("an array that was not written by numpy")
-    array = _Array()
-    array.made = _shaped(buffer, dtype, shape, cast("str", order))
+    array = _Array(budget)
+    array.made = _shaped(budget, buffer, dtype, shape, cast("str", order))
     return array
 
 
-def _scalar(dtype: object, data: object) -> object:
-    return _shaped(data, dtype, (), "C").item()
+def _scalar(budget: _Budget, dtype: object, data: object) -> object:
+    return _shaped(budget, data, dtype, (), "C").item()
 
 
-def _shaped(buffer: object, dtype: object, shape: object, order: str) -> npt.NDArray[Any]:
+def _shaped(budget: _Budget, buffer: object, dtype: object, shape: object, order: str) -> npt.NDArray[Any]:
     """A copy of the bytes as an array, whose size is exactly what type and shape say."""
     sizes = cast("tuple[object, ...]", shape) if isinstance(shape, tuple) else None
     if not isinstance(buffer, bytes | bytearray) or not isinstance(dtype, _Dtype) or sizes is None:
@@ -164,30 +184,32 @@ def _shaped(buffer: object, dtype: object, shape: object, order: str) -> npt.NDA
     dimensions = cast("tuple[int, ...]", sizes)
     if dtype.checked.itemsize == 0 or math.prod(dimensions) * dtype.checked.itemsize != len(buffer):
         raise PickleRefused("an array whose shape does not fit its bytes")
+    budget.take(len(buffer))
     found = np.frombuffer(buffer, dtype.checked).reshape(dimensions, order="F" if order == "F" else "C")
     return found.astype(found.dtype.newbyteorder("="), order="C")
 
 
-_CALLS: dict[tuple[str, str], Callable[[], object]] = {
-    ("numpy", "ndarray"): _Name,
-    ("numpy", "dtype"): lambda: _Call(_Dtype),
-    **{(f"{home}.multiarray", "_reconstruct"): lambda: _Call(_reconstruct) for home in _NUMPY},
-    **{(f"{home}.multiarray", "scalar"): lambda: _Call(_scalar) for home in _NUMPY},
-    **{(f"{home}.numeric", "_frombuffer"): lambda: _Call(_frombuffer) for home in _NUMPY},
-    ("_codecs", "encode"): lambda: _Call(_encoded),
-    **{(home, "bytes"): lambda: _Call(_no_bytes) for home in ("__builtin__", "builtins")},
+_CALLS: dict[tuple[str, str], Callable[[_Budget], object]] = {
+    ("numpy", "ndarray"): lambda budget: _Name(),
+    ("numpy", "dtype"): lambda budget: _Call(_Dtype, budget),
+    **{(f"{home}.multiarray", "_reconstruct"): lambda budget: _Call(_reconstruct, budget) for home in _NUMPY},
+    **{(f"{home}.multiarray", "scalar"): lambda budget: _Call(_scalar, budget) for home in _NUMPY},
+    **{(f"{home}.numeric", "_frombuffer"): lambda budget: _Call(_frombuffer, budget) for home in _NUMPY},
+    ("_codecs", "encode"): lambda budget: _Call(_encoded, budget),
+    **{(home, "bytes"): lambda budget: _Call(_no_bytes, budget) for home in ("__builtin__", "builtins")},
 }
 
 
-def _no_bytes() -> bytes:
+def _no_bytes(budget: _Budget) -> bytes:
     """Empty bytes as protocols below 3 write them."""
     return b""
 
 
-def _encoded(text: object, encoding: object) -> bytes:
+def _encoded(budget: _Budget, text: object, encoding: object) -> bytes:
     """Bytes as protocols below 3 write them: text of the same code points."""
     if not isinstance(text, str) or encoding != "latin1":
         raise PickleRefused("text in another encoding than protocol 2 writes bytes in")
+    budget.take(len(text))
     return text.encode("latin1")
 
 
@@ -200,6 +222,10 @@ def _check_name(module: str, name: str = "") -> None:
 class _Reader(pickle.Unpickler):
     """pickle's own reader, which finds nothing but the functions above."""
 
+    def __init__(self, data: bytes) -> None:
+        super().__init__(io.BytesIO(data))
+        self._budget = _Budget(2 * len(data))  # older protocols make bytes of text first, then the array
+
     def find_class(self, module_name: str, global_name: str, /) -> Any:
         """One of them.
 
@@ -207,7 +233,7 @@ class _Reader(pickle.Unpickler):
             PickleRefused: any other name.
         """
         _check_name(module_name, global_name)
-        return _CALLS[module_name, global_name]()
+        return _CALLS[module_name, global_name](self._budget)
 
     def persistent_load(self, pid: Any, /) -> NoReturn:
         """Nothing outside the pickle is looked up.

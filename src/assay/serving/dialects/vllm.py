@@ -35,7 +35,7 @@ from assay.serving.dialects.asking import (
 from assay.serving.dialects.unirl import UnirlRequest, example, unirl_answer
 from assay.serving.policy import Allowance, MediaPolicy
 from assay.serving.problems import Unprocessable
-from assay.serving.protocol import RED_PIXEL, Strict
+from assay.serving.protocol import MOST_ITEMS, RED_PIXEL, Strict
 from assay.serving.replies import Json
 from assay.serving.rows import Outcome, attended, scored
 from assay.serving.service import Service
@@ -54,7 +54,7 @@ class Content(Strict):
     role: str | None = None
 
 
-Side: TypeAlias = Text | Content | Annotated[list[Text | Content], Field(min_length=1)]
+Side: TypeAlias = Text | Content | Annotated[list[Text | Content], Field(min_length=1, max_length=MOST_ITEMS)]
 
 
 class Activated(Strict):
@@ -163,7 +163,7 @@ ScoreRequest: TypeAlias = Annotated[
 class ClassifyRequest(PoolingFields):
     """Texts, of which each is a whole conversation, or the messages of one."""
 
-    input: Text | Annotated[list[Text], Field(min_length=1)] | None = None
+    input: Text | Annotated[list[Text], Field(min_length=1, max_length=MOST_ITEMS)] | None = None
     messages: Annotated[
         list[dict[str, Any]] | None, Field(description="Ends with the assistant's, which is judged.")
     ] = None
