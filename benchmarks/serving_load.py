@@ -4,7 +4,7 @@
 
 Servers and generator are processes of their own on loopback. Rounds of the two servers alternate; what is compared are
 requests (or candidates) a second of wall time, so the machine has to be otherwise idle. Writes
-`benchmarks/results/serving.json` and prints the table of `docs/serving.md`. Goals: `performance.md`, server.
+`benchmarks/results/serving.json`, in which rows that are not measured stay, and prints the table of the guide to serving.
 """
 
 from __future__ import annotations
@@ -537,8 +537,11 @@ def main() -> None:
 
     folder = HERE / "results" / ("quick" if chosen.quick else "")
     folder.mkdir(parents=True, exist_ok=True)
-    found = {"environment": machine(), "rows": [{**asdict(row), "good": row.good} for row in rows]}
-    (folder / "serving.json").write_text(json.dumps(found, indent=1) + "\n")
+    place = folder / "serving.json"
+    made = [{**asdict(row), "good": row.good} for row in rows]
+    known = json.loads(place.read_text())["rows"] if chosen.only and place.exists() else []
+    named = {(row["name"], row["figure"]): row for row in [*known, *made]}
+    place.write_text(json.dumps({"environment": machine(), "rows": list(named.values())}, indent=1) + "\n")
     print(table(rows))
     raise SystemExit(0 if all(row.good for row in rows) else 1)
 
