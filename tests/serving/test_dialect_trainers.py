@@ -89,6 +89,10 @@ class TestOpenRLHF:
         assert answer["rewards"] is None
         assert answer["status"] == ["invalid"]
 
+    def test_a_prompt_whose_placeholder_a_processor_wrote_many_times_over_is_found(self, http):
+        rewards = self.ask(http, [f"{'<|image_pad|>' * 9}? it"], ["<|image_pad|>?"], [None])[0]
+        assert rewards == [value("<|image_pad|>?", " it")]
+
     def test_older_trainers_send_the_query_alone(self, http):
         assert http.post("/get_reward", json={"query": ["abc"]}).json()["rewards"] == [value("", "abc")]
 

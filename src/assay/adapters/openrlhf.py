@@ -12,7 +12,6 @@ The same reward over HTTP, without a file: ``assay serve``.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from assay.adapters.asked import Asked, Together, context_of, judged, refuse_gro
 from assay.adapters.environment import configured, once
 from assay.adapters.media_index import MediaIndex
 from assay.adapters.rows import Judgement
+from assay.records.placeholders import around_prompt
 from assay.rewards.base import Reward, spec_of
 from assay.scores import Status
 
@@ -33,11 +33,6 @@ __all__ = ["ENDS", "OpenRLHFReward", "response_of", "reward_func", "reward_funct
 
 ENDS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "<end_of_turn>", "</s>", "<eos>")
 """What chat models end a turn with; the decoded query still has it."""
-
-_PLACEHOLDERS = re.compile(
-    r"<\|(?:image|video|audio)(?:_pad)?\|>|<(?:image|video|audio|start_of_image|image_soft_token)>"
-)
-"""What stands for a medium in a templated prompt: of Qwen, Gemma and LLaVA models."""
 
 
 @final
@@ -119,15 +114,11 @@ def reward_function(
 
 
 def response_of(query: str, prompt: str, ends: Sequence[str] = ENDS) -> str | None:
-    """What follows the prompt in a query, less one end of turn; None where the prompt is not in it.
-
-    A processor of pictures writes a placeholder of the prompt (``<|image_pad|>``) many times over, or in its own words:
-    the query may hold anything there.
-    """
-    found = re.search(".*?".join(re.escape(piece) for piece in _PLACEHOLDERS.split(prompt)), query, re.DOTALL)
-    if found is None:
+    """What follows the prompt in a query, less one end of turn; None where it is not there (`around_prompt`)."""
+    around = around_prompt(query, prompt)
+    if around is None:
         return None
-    response = query[found.end() :].rstrip("\n")
+    response = around[1].rstrip("\n")
     return next((response.removesuffix(end) for end in ends if response.endswith(end)), response)
 
 

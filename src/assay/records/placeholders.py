@@ -15,6 +15,25 @@ from assay.records.problems import BadRowError
 from assay.records.record import Message, Record
 
 _TAG = re.compile("<(image|video|audio)>")
+_WRITTEN = re.compile(r"<\|(?:image|video|audio)(?:_pad)?\|>|<(?:image|video|audio|start_of_image|image_soft_token)>")
+"""What stands for a medium in a prompt that a chat template wrote: of Qwen, Gemma and LLaVA models."""
+
+
+def around_prompt(query: str, prompt: str) -> tuple[str, str] | None:
+    """What stands before and behind a templated prompt in a text of prompt and response; None where it is not in it.
+
+    A processor of pictures writes a placeholder of the prompt (``<|image_pad|>``) many times over, or in its own words:
+    the text may hold anything there.
+    """
+    first, *texts = _WRITTEN.split(prompt)
+    start = query.find(first)
+    place = start + len(first)
+    for written, text in zip(_WRITTEN.findall(prompt), texts, strict=True):
+        while query.startswith(written, place):
+            place += len(written)
+        found = query.find(text, place)
+        start, place = min(start, found), found + len(text)
+    return None if start < 0 else (query[:start], query[place:])
 
 
 class MediaQueue:

@@ -19,6 +19,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Request, Response
 from pydantic import Field, model_validator
 
+from assay.records.placeholders import around_prompt
 from assay.rewards.columns import Judgement
 from assay.scores import Status
 from assay.serving.dialects.asking import AskedReward, as_list, model_of, number
@@ -99,8 +100,9 @@ def _row(body: RewardRequest, place: int, form: Untemplate | None) -> Read:
     if body.prompts is None:
         return record_of_text(query, form, str(place), context)
     prompt = body.prompts[place]
-    if query.startswith(prompt):
-        return record_of_pair(prompt, query[len(prompt) :], form, str(place), context)
+    around = around_prompt(query, prompt)
+    if around is not None and not around[0]:
+        return record_of_pair(prompt, around[1], form, str(place), context)
     if form is not None and form.conversation(query):
         return record_of_text(query, form, str(place), context)
     return Unread(str(place), Status.INVALID, "the query does not begin with its prompt; send it without prompts")
