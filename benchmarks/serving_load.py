@@ -4,7 +4,8 @@
 
 Servers and generator are processes of their own on loopback. Rounds of the two servers alternate; what is compared are
 requests (or candidates) a second of wall time, so the machine has to be otherwise idle. Writes
-`benchmarks/results/serving.json`, in which rows that are not measured stay, and prints the table of the guide to serving.
+`benchmarks/results/serving.json`, where rows that are not measured again stay, and prints the table of
+`docs/guides/serving.md`.
 """
 
 from __future__ import annotations

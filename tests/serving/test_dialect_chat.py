@@ -113,6 +113,11 @@ def test_sampling_goes_upstream_with_a_seed_for_each_candidate(ai, model):
     assert model.asked[0]["stop"] == ["."]
     assert {body["model"] for body in model.asked} == {"writer"}
     assert len({body["seed"] for body in model.asked}) == 3
+    first = {body["seed"] for body in model.asked}
+    for seed, same in ((5, True), (None, False)):
+        model.set("4")
+        ai.chat.completions.create(model="writer", messages=ASK, seed=seed)
+        assert ({body["seed"] for body in model.asked} == first) is same
 
 
 def test_a_picture_goes_upstream_by_its_bytes_and_is_seen_by_the_reward(ai, model):

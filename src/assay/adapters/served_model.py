@@ -23,10 +23,11 @@ from assay.rewards.learned import LearnedReward
 from assay.scores import Scores, Status
 from assay.spec import Spec
 
-__all__ = ["ParityError", "ServedModel", "served_model"]
+__all__ = ["TOLERANCE", "ParityError", "ServedModel", "served_model"]
 
 _IDS = "token_ids"
 _UNIT = 1e-3
+TOLERANCE = 0.02
 
 Read: TypeAlias = Callable[[Any, int], Sequence[Cell]]
 
@@ -135,7 +136,7 @@ class ServedModel:
 
 
 def served_model(
-    url: str, model: str, local: LearnedReward, *, rows: int = 4, tolerance: float = 0.02, **options: Any
+    url: str, model: str, local: LearnedReward, *, rows: int = 4, tolerance: float = TOLERANCE, **options: Any
 ) -> ServedModel:
     """The reward model ``model`` that an engine serves at ``url``; ``local`` is the same model here.
 

@@ -69,23 +69,28 @@ def _opened(reference: str, device: str, dtype: str) -> Reward:
 
 
 def _served_model(reference: str, device: str, dtype: str) -> Reward:
-    """``classify:MODEL@URL?local=DIR``: a reward model behind vLLM or SGLang, the same model being here too.
+    """``classify:MODEL@URL?local=DIR``: a reward model behind vLLM or SGLang, the same model being here too. With
+    ``&tolerance=0.1`` values may differ so much from those here, as of a model in bfloat16 whose values are large.
 
     Raises:
         UsageError: it is not written so, or DIR holds no learned reward.
     """
-    from assay.adapters.served_model import served_model
+    from assay.adapters.served_model import TOLERANCE, served_model
     from assay.rewards.learned import LearnedReward
     from assay.rewards.load import load
 
     model, at, rest = reference.removeprefix("classify:").partition("@")
-    url, mark, local = rest.partition("?local=")
+    url, mark, rest = rest.partition("?local=")
+    local, _, tolerance = rest.partition("&tolerance=")
     if not (model and at and url and mark and local):
         raise UsageError(f"{reference}: write classify:MODEL@URL?local=DIR, DIR being the same model here")
     here = load(local, device=device, dtype=dtype)
     if not isinstance(here, LearnedReward):
         raise UsageError(f"{local}: is no learned reward, so what is served cannot be held against it")
-    return served_model(url, model, here)
+    try:
+        return served_model(url, model, here, tolerance=float(tolerance or TOLERANCE))
+    except ValueError as error:
+        raise UsageError(f"{reference}: {error}") from error
 
 
 def _remote(reference: str) -> Reward:

@@ -267,16 +267,17 @@ def application(site: Site, report: Report) -> FastAPI:
 
 
 def _on_cluster(site: Site, host: str, port: int, cluster: Replicas, as_json: bool) -> None:
-    from assay.serving.ray_app import deploy, until_told, withdraw
+    from assay.serving.ray_app import deploy, told_to_stop, withdraw
 
     if not port:
         raise UsageError("--engine ray: name a --port, every node listens at it")
+    told = told_to_stop()  # before Ray is there, so that what it started is always withdrawn
     address = deploy(partial(replica, site), host, port, cluster)
     facts = {"address": address, "replicas": [cluster.least, cluster.most], "rewards": dict(site.rewards)}
     lines = [f"{name}: {reference}" for name, reference in site.rewards]
     show(facts, as_json, [*lines, f"serving at {address} ({cluster.least} to {cluster.most} replicas)"])
     sys.stdout.flush()
-    until_told()
+    told.wait()
     withdraw()
 
 

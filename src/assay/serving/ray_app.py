@@ -94,9 +94,9 @@ def withdraw() -> None:
     serve.shutdown()
 
 
-def until_told() -> None:
-    """Wait for SIGTERM or SIGINT."""
+def told_to_stop() -> threading.Event:
+    """What SIGTERM and SIGINT set from here on, in place of ending the program."""
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
-    told.wait()
+    return told

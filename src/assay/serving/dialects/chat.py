@@ -11,6 +11,7 @@ There is no stream: the best is known when all are there.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, final
@@ -35,6 +36,7 @@ from assay.serving.service import Service
 from assay.serving.workers import Thread
 
 _AT_ONCE = 64
+_SEEDS = random.SystemRandom()
 
 
 @final
@@ -70,7 +72,7 @@ class ChatRequest(Strict):
     presence_penalty: Annotated[float | None, Field(allow_inf_nan=False)] = None
     frequency_penalty: Annotated[float | None, Field(allow_inf_nan=False)] = None
     stop: str | list[str] | None = None
-    seed: Annotated[int | None, Field(ge=0, lt=2**62)] = None
+    seed: Annotated[int | None, Field(ge=0, lt=2**62, description="Without one every request draws anew.")] = None
     user: str | None = None
     stream: bool | None = None
 
@@ -179,7 +181,7 @@ def _answers(endpoint: Endpoint, body: ChatRequest, prompt: Prompt, budget: int)
         if value is not None
     }
     asked = replace(endpoint, parameters={**endpoint.parameters, **body.sampling}, **chosen)
-    (answers,) = asked.answer([prompt], budget, body.seed or 0)
+    (answers,) = asked.answer([prompt], budget, _SEEDS.randrange(2**32) if body.seed is None else body.seed)
     return answers
 
 
