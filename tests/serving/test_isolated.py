@@ -95,6 +95,41 @@ def test_a_process_that_dies_takes_its_rows_along_no_other_reward_and_comes_back
     run(main)
 
 
+def test_what_was_computed_beside_what_kills_the_process_is_computed_again_by_itself():
+    async def main() -> None:
+        service = Service([DYING], limits=QueueLimits(wait=0.3))
+        await service.start()
+        asked = [one("abc"), one("die"), one("abcd"), one("late")]
+        limits = [None, None, None, 0.35]
+        answers = await asyncio.gather(
+            *(service.score("dying", each, seconds=seconds) for each, seconds in zip(asked, limits, strict=True))
+        )
+        found = [answered.scores for answered in answers]
+        assert [each.status[0] for each in found] == [Status.OK, Status.UNAVAILABLE, Status.OK, Status.UNAVAILABLE]
+        assert [each.values.item() for each in found if each.status[0] is Status.OK] == [3.0, 4.0]
+        assert "SIGKILL" in found[1].messages[0]
+        await service.drain(10)
+
+    run(main)
+
+
+def test_what_was_computed_beside_it_is_given_up_where_the_process_cannot_be_started_again(tmp_path):
+    file = tmp_path / "number"
+    file.write_text("1")
+
+    async def main() -> None:
+        entry = Entry("numbered", partial(from_number, str(file)), isolated=True)
+        service = Service([entry], limits=QueueLimits(wait=0.3))
+        await service.start()
+        file.write_text("2")
+        answers = await asyncio.gather(*(service.score("numbered", one(text)) for text in ("abc", "die")))
+        assert [answered.scores.status for answered in answers] == [(Status.UNAVAILABLE,)] * 2
+        assert "no longer those" in answers[0].scores.messages[0]
+        await service.drain(10)
+
+    run(main)
+
+
 @pytest.mark.slow
 def test_a_process_killed_from_outside_while_idle_is_started_again():
     async def main() -> None:

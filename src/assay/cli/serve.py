@@ -43,7 +43,7 @@ def serve(
     ] = None,
     name: Annotated[
         list[str] | None,
-        _Http("--name", help="NAME=REWARD: serve it under that name; twice the same name: two versions of it."),
+        _Http("--name", help="NAME=REWARD: serve it by that name, before those without; a name twice: two versions."),
     ] = None,
     host: Annotated[str, _Http("--host", help="Where to listen. Beyond this machine only with a token.")] = "127.0.0.1",
     port: Annotated[int, _Http("--port", help="Port; 0 takes a free one.", min=0, max=65_535)] = 8000,

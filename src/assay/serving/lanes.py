@@ -69,9 +69,10 @@ class Shelf:
 class Lane:
     """The queue of one version, and the one thread in which it computes.
 
-    When the process of an isolated reward dies, the rows that it had are ``UNAVAILABLE`` and it is started again: at
-    once the first time, then after pauses that double up to 30 s until it has answered again. A reward whose files are
-    no longer those that it was started from stays down.
+    When the process of an isolated reward dies, it is started again: at once the first time, then after pauses that
+    double up to 30 s until it has answered again. What it had of several requests is then computed request by request,
+    so that only the one that kills it is ``UNAVAILABLE``; so is what it had where it cannot be started again at once. A
+    reward whose files are no longer those that it was started from stays down.
     """
 
     def __init__(self, entry: Entry, limits: QueueLimits, shelf: Shelf, cores: Cores | None = None) -> None:
@@ -289,8 +290,7 @@ class Lane:
             threads = None if self._cores is None else self._cores.threads()
             done = await self._thread.run(self._computed, work, threads)
         except EngineError as error:
-            _give_up(batch, Status.UNAVAILABLE, str(error))
-            await self._revive(str(error))
+            await self._died(batch, str(error))
         except Exception as error:  # noqa: BLE001 - a batch that cannot be computed must not end the lane
             _LOG.exception("a batch of %s failed", self.entry.name)
             _give_up(batch, Status.FAILED, traceback.format_exception_only(error)[-1].strip())
@@ -316,10 +316,24 @@ class Lane:
         self.metrics.computing.observe(seconds)
         self.metrics.grouped.inc(work.grouped)
 
-    async def _revive(self, why: str) -> None:
+    async def _died(self, batch: Batch, why: str) -> None:
+        """Start the reward again, and compute what it had, unless that was of one request, which may kill it again."""
+        parts = batch.by_request()
+        if len(parts) == 1:
+            _give_up(batch, Status.UNAVAILABLE, why)
+        await self._revive(why, batch)
+        for part in parts:
+            request = part.units[0].request
+            if request.deadline <= asyncio.get_running_loop().time():
+                _give_up(part, Status.UNAVAILABLE, why)
+            elif request.left:
+                await self._compute(part)
+
+    async def _revive(self, why: str, batch: Batch) -> None:
         """Start the reward again until it is the one that it was.
 
-        What comes while it is started waits; once that has failed, or must be put off, new requests are refused.
+        What comes while it is started waits; once that has failed, or must be put off, new requests are refused, and
+        the rows of the batch that it died of are given up.
         """
         _LOG.warning("%s", why)
         self._is(ready=False, problem=why if self._pause else None)
@@ -339,6 +353,7 @@ class Lane:
                 _LOG.warning("%s: %s", self.entry.name, why)
                 await self._thread.run(self._engine.close)
             self._is(ready=False, problem=why)
+            _give_up(batch, Status.UNAVAILABLE, why)
         self._is(ready=True)
 
     def _is(self, *, ready: bool, problem: str | None = None) -> None:

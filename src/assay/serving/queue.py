@@ -143,6 +143,13 @@ class Batch:
     units: tuple[Unit, ...]
     tokens: int
 
+    def by_request(self) -> list[Batch]:
+        """The same units, those of each request by themselves."""
+        found: dict[Request, _Taken] = {}
+        for unit in self.units:
+            found.setdefault(unit.request, _Taken(0)).add(unit)
+        return [Batch(tuple(each.units), each.tokens) for each in found.values()]
+
 
 @final
 class Queue:
