@@ -289,6 +289,10 @@ def test_names_are_given_and_may_have_versions_but_not_by_chance():
     for references, named in (([], []), (["a.py:x", "b.py:x"], []), ([], ["x"]), ([], ["=x"]), ([], ["a b=x"])):
         with pytest.raises(UsageError):
             named_rewards(references, named)
+    with pytest.raises(UsageError, match="given by --name x=out/reward"):
+        named_rewards(["x=out/reward"], [])
+    asked = "recipe:worst_case?rewards=a"
+    assert named_rewards([asked], ["y=z"])[1][1] == asked
 
 
 def test_tokens_come_from_a_file_and_the_environment(tmp_path, monkeypatch):

@@ -315,6 +315,8 @@ def named_rewards(references: list[str], named: list[str]) -> tuple[tuple[str, s
     found = [_named(each) for each in named]
     taken = {name for name, _ in found}
     for reference in references:
+        if "=" in reference.partition("?")[0] and not Path(reference).exists():
+            raise UsageError(f"{reference}: a name is given by --name {reference}")
         name = name_for(reference)
         if name in taken:
             raise UsageError(f"{reference}: {name!r} is taken; give it a name by --name NAME={reference}")
